@@ -1,0 +1,37 @@
+// Fixed-size records that a process under launch writes to its status socket (SOCK_SEQPACKET with SO_PASSCRED at the
+// supervisor's end, so that each record carries its writer's true pid). Internal to one build.
+#pragma once
+
+#include <cstdint>
+
+#include "abi/base/error.h"
+
+namespace rtsup::abi {
+
+inline constexpr uint32_t kLaunchMagic = 0x3148434c;  // "LCH1"
+
+enum class LaunchVerb : uint32_t {
+  kSpawned = 1,   // launcher: pid = host pid of the new process namespace's init (a child of the supervisor)
+  kFailed = 2,    // anybody: error says which step of the lockdown table failed
+  kParked = 3,    // the process waits for GO; its credentials say which pid it is
+  kFiltered = 4,  // the filter is on; number = descriptor of the listener in the sender; a notification follows
+  kExited = 5,    // init: the function's process ended; number = its wait status
+};
+
+struct LaunchRecord {
+  uint32_t magic;
+  LaunchVerb verb;
+  int32_t pid;
+  uint32_t reserved;
+  Error error;
+  int64_t number;
+  uint8_t reserved1[24];
+};
+static_assert(sizeof(LaunchRecord) == 64);
+
+// The call that a host makes once its filter is on, so that the supervisor sees the filter at work: it is in no group and no
+// policy can allow it, so it always comes back as a notification. Answered with kProbeAnswer, never executed.
+inline constexpr uint64_t kProbeCookie = 0x7274737570707262;  // personality(kProbeCookie)
+inline constexpr int64_t kProbeAnswer = 0x52545355;
+
+}  // namespace rtsup::abi

@@ -1,0 +1,124 @@
+// The shared-memory layout of a session, version 1. Frozen: documented in docs/formats/channel.md.
+//
+// Two regions with one writer each. *Up* is written by the worker and mapped read-only by the base; *down* the other way
+// round. Indices count frames from 0 and never wrap in practice (64 bits); the slot is index & (kRingFrames - 1).
+// An index stands in the region of the side that advances it:
+//
+//   up:    request_tail   the worker has published so many frames        (release; partner: the base's acquire load)
+//          down_head      the worker has copied so many frames of down   (release; frees ring slots of down)
+//          asleep         1 while a thread of the worker sleeps, or is about to, on down.wake_word (seq_cst; see below)
+//          released[]     generation up to which lease i of down's arena was given back (release)
+//   down:  response_tail  the base has published so many frames          (release; partner: the worker's acquire load)
+//          up_head        the base has copied so many frames of up       (release; frees ring slots of up)
+//          wake_word      futex word of the worker's sleepers; the base adds 1 and wakes when up.asleep is set
+//          hot            1 while the base polls this session without a doorbell
+//   shard: asleep         1 while the base's shard sleeps, or is about to, in epoll_wait
+//
+// Doorbells. The worker rings (writes 1 to the eventfd) after publishing iff shard.asleep || !down.hot. The base wakes
+// after publishing iff up.asleep. Publishing store, flag load, flag store and re-check are all seq_cst on both sides, so one
+// of the two always sees the other (Dekker's pattern).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace rtsup::abi {
+
+inline constexpr uint16_t kAbiMajor = 1;
+inline constexpr uint16_t kAbiMinor = 0;
+
+inline constexpr uint64_t kUpMagic = 0x3150555055535452;     // "RTSUPUP1", little-endian
+inline constexpr uint64_t kDownMagic = 0x314e574450555354;   // "TSUPDWN1"
+inline constexpr uint64_t kShardMagic = 0x3144525350555354;  // "TSUPSRD1"
+
+inline constexpr uint32_t kRingFrames = 64;       // a power of two; at most so many frames unread each way
+inline constexpr uint32_t kLeases = 64;           // parts of down's arena that a worker may hold at a time
+inline constexpr uint32_t kHeaderBytes = 4096;
+inline constexpr uint32_t kRegionBytes = 128 * 1024;
+inline constexpr uint32_t kWindowBytesMax = 64 * 1024 * 1024;  // one attached window
+inline constexpr uint32_t kWindowsMax = 8;                     // attached windows of a session, each direction; window 0 apart
+inline constexpr uint32_t kMetadataBytesMax = 64 * 1024;       // the largest table of any operation
+
+// A range of bytes in one of the sender's windows. Window 0 is the region itself, counted from its first byte.
+struct Range {
+  uint32_t window = 0;
+  uint32_t offset = 0;
+  uint32_t length = 0;
+  uint32_t reserved = 0;
+};
+
+enum class FrameKind : uint8_t {
+  kRequest = 1,   // worker to base: an ABI call; base to worker: an event
+  kResponse = 2,  // the single answer, with the correlation of the request
+  kRelease = 3,   // reserved
+};
+
+inline constexpr uint32_t kNoLease = 0xFFFFFFFF;
+
+// One frame: two cache lines. Everything in it is little-endian; reserved bytes are zero.
+struct Frame {
+  uint64_t sequence = 0;     // equals the ring index at which it was published
+  uint64_t correlation = 0;  // chosen by the requester, unique among its unanswered requests; echoed by the answer
+  uint16_t opcode = 0;
+  FrameKind kind = FrameKind::kRequest;
+  uint8_t status = 0;        // rtsup::Status of an answer
+  uint32_t lease = kNoLease; // down only: index of the lease that holds metadata and payload
+  uint64_t timeout_ns = 0;   // from publication on; 0 = the default, or what is left of the parent's
+  Range metadata;            // a flatbuffer: the operation's table, or Failure when status is not OK
+  Range payload;             // bytes that nobody parses
+  uint8_t trace_id[16] = {}; // W3C trace context; all zero = none
+  uint8_t span_id[8] = {};
+  uint8_t trace_flags = 0;
+  uint8_t reserved0[3] = {};
+  uint32_t lease_generation = 0;  // what the worker stores into up.released[lease] to give it back
+  uint64_t parent = 0;       // worker to base: correlation of the event during which this call is made; 0 = none
+  uint8_t reserved1[24] = {};
+};
+static_assert(sizeof(Frame) == 128);
+static_assert(offsetof(Frame, metadata) == 32 && offsetof(Frame, trace_id) == 64);
+
+inline constexpr size_t kLine = 64;
+using SharedU32 = std::atomic<uint32_t>;
+using SharedU64 = std::atomic<uint64_t>;
+static_assert(SharedU32::is_always_lock_free && SharedU64::is_always_lock_free);
+
+struct UpHeader {
+  uint64_t magic;
+  uint32_t bytes;             // of the whole region
+  uint16_t abi_major;         // the SDK's, written before attached_epoch
+  uint16_t abi_minor;
+  SharedU64 attached_epoch;   // the worker's acknowledgement: the attach message's epoch, once both regions are prefaulted
+  alignas(kLine) SharedU64 request_tail;
+  alignas(kLine) SharedU64 down_head;
+  alignas(kLine) SharedU32 asleep;
+  alignas(kLine) SharedU32 released[kLeases];
+};
+static_assert(sizeof(UpHeader) <= kHeaderBytes);
+
+struct DownHeader {
+  uint64_t magic;
+  uint32_t bytes;
+  uint16_t abi_major;
+  uint16_t abi_minor;
+  uint64_t epoch;
+  SharedU32 spin_budget_ns;   // how long the worker may spin before it sleeps; 0 = never
+  alignas(kLine) SharedU64 response_tail;
+  alignas(kLine) SharedU64 up_head;
+  alignas(kLine) SharedU32 wake_word;
+  alignas(kLine) SharedU32 hot;
+};
+static_assert(sizeof(DownHeader) <= kHeaderBytes);
+
+struct ShardPage {
+  uint64_t magic;
+  uint64_t epoch;
+  alignas(kLine) SharedU32 asleep;
+};
+static_assert(sizeof(ShardPage) <= kHeaderBytes);
+
+inline constexpr uint32_t kRingOffset = kHeaderBytes;
+inline constexpr uint32_t kArenaOffset = kHeaderBytes + kRingFrames * uint32_t{sizeof(Frame)};
+static_assert((kRingFrames & (kRingFrames - 1)) == 0 && kArenaOffset < kRegionBytes);
+
+}  // namespace rtsup::abi

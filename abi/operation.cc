@@ -1,0 +1,59 @@
+#include "abi/operation.h"
+
+#include <algorithm>
+
+#include "schemas/services_generated.h"
+#include "schemas/base_generated.h"
+#include "schemas/invoke_generated.h"
+#include "schemas/session_generated.h"
+#include "schemas/state_generated.h"
+
+namespace rtsup::abi {
+namespace {
+
+constexpr Grant grant_of(std::string_view name) {
+  return name == "function"  ? Grant::kFunction
+         : name == "session" ? Grant::kSession
+         : name == "operator" ? Grant::kOperator
+                              : Grant::kBase;
+}
+
+constexpr TargetKind target_kind_of(std::string_view name) {
+  return name == "key"        ? TargetKind::kKey
+         : name == "keys"     ? TargetKind::kKeys
+         : name == "items"    ? TargetKind::kItems
+         : name == "function" ? TargetKind::kFunction
+                              : TargetKind::kNone;
+}
+
+template <typename Table>
+bool verify(flatbuffers::Verifier& verifier) {
+  return verifier.VerifyBuffer<Table>(nullptr);
+}
+
+constexpr Operation kOperations[] = {
+#define RTSUP_OPERATION(service, method, opcode, name, request, response, component, target, target_kind,     \
+                        idempotent, metadata_max, grant)                                                      \
+  {opcode,     name,         grant_of(#grant), target_kind_of(#target_kind), std::string_view(#component) != "none", \
+   idempotent, metadata_max, &verify<request>, &verify<response>},
+#include "schemas/operations.inc"
+#undef RTSUP_OPERATION
+};
+
+}  // namespace
+
+std::span<const Operation> operations() noexcept { return kOperations; }
+
+const Operation* find_operation(uint16_t opcode) noexcept {
+  const auto* found = std::lower_bound(std::begin(kOperations), std::end(kOperations), opcode,
+                                       [](const Operation& row, uint16_t wanted) { return row.opcode < wanted; });
+  return found != std::end(kOperations) && found->opcode == opcode ? found : nullptr;
+}
+
+const Operation* find_operation(std::string_view name) noexcept {
+  const auto* found = std::find_if(std::begin(kOperations), std::end(kOperations),
+                                   [name](const Operation& row) { return row.name == name; });
+  return found != std::end(kOperations) ? found : nullptr;
+}
+
+}  // namespace rtsup::abi

@@ -1,0 +1,42 @@
+// Call: one request of one session, from admission to its single answer. The seam between the channel (or the in-process
+// transport of unit tests) and the services: services see nothing of rings, windows and leases.
+// Owns:    belongs to its transport; a service keeps the reference until it answers, and not afterwards.
+// Threads: the shard's thread only. A component that works elsewhere comes back through Shard::post (broker/core/post.h).
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "abi/base/status.h"
+#include "abi/operation.h"
+#include "broker/core/principal.h"
+#include "broker/core/value.h"
+
+namespace rtsup::broker {
+
+// The request's payload: bytes in memory that the worker can still write. Read each at most once.
+class Payload {
+ public:
+  virtual ~Payload() = default;
+  virtual size_t size() const noexcept = 0;
+  // Copies [offset, offset + out.size()); the range was checked by the caller against size().
+  virtual void copy(size_t offset, std::span<std::byte> out) const noexcept = 0;
+};
+
+class Call {
+ public:
+  virtual ~Call() = default;
+  virtual const abi::Operation& operation() const noexcept = 0;
+  virtual const Principal& principal() const noexcept = 0;
+  // The request's table: a private copy that the verifier has passed. Valid until the answer.
+  virtual std::span<const std::byte> metadata() const noexcept = 0;
+  virtual const Payload& payload() const noexcept = 0;
+  // CLOCK_MONOTONIC; never 0. Answers after it are turned into DEADLINE_EXCEEDED by the transport.
+  virtual uint64_t deadline_ns() const noexcept = 0;
+
+  // The one answer. `metadata` (the response table, or Failure when status is not OK) is copied before it returns; `value` is
+  // kept by reference until it was copied to the caller. The call is gone afterwards.
+  virtual void answer(Status status, std::span<const std::byte> metadata, ValueRef value) = 0;
+};
+
+}  // namespace rtsup::broker

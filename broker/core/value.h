@@ -1,0 +1,42 @@
+// Value: immutable bytes with a reference count, so that a store, several answers and a delivery can share one copy. The
+// count is why: a value replaced in the store may still be waiting for room in a slow session.
+// Owns:    ValueRef holds one count; the bytes are freed with the last.
+// Threads: the count is atomic (components may drop values on their own threads); the bytes never change.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+namespace rtsup::broker {
+
+class Value;
+
+class ValueRef {
+ public:
+  ValueRef() noexcept = default;  // empty value
+  ValueRef(const ValueRef& other) noexcept;
+  ValueRef(ValueRef&& other) noexcept : value_(std::exchange(other.value_, nullptr)) {}
+  ValueRef& operator=(ValueRef other) noexcept {
+    std::swap(value_, other.value_);
+    return *this;
+  }
+  ~ValueRef();
+
+  // A new value of `size` bytes; fill() writes them before the first copy is made. Empty when memory is short (check size()).
+  static ValueRef make(size_t size) noexcept;
+  static ValueRef copy_of(std::span<const std::byte> bytes) noexcept;
+
+  std::span<const std::byte> bytes() const noexcept;
+  size_t size() const noexcept { return bytes().size(); }
+  // Only for the one who made it, before anybody else has seen it.
+  std::span<std::byte> fill() noexcept;
+
+ private:
+  explicit ValueRef(Value* value) noexcept : value_(value) {}
+  Value* value_ = nullptr;
+};
+
+}  // namespace rtsup::broker
