@@ -37,6 +37,9 @@ class Call {
   // The one answer. `metadata` (the response table, or Failure when status is not OK) is copied before it returns; `value` is
   // kept by reference until it was copied to the caller. The call is gone afterwards.
   virtual void answer(Status status, std::span<const std::byte> metadata, ValueRef value) = 0;
+  // The same with a payload in another session's memory: copied once, before it returns (into the caller's region, or into a
+  // Value when there is no room there now).
+  virtual void answer_from(Status status, std::span<const std::byte> metadata, const Payload& payload) = 0;
 };
 
 }  // namespace rtsup::broker

@@ -1,0 +1,53 @@
+// Endpoint: a ready session that takes events; Directory: which sessions a function has. The seam by which the invoke service
+// (later: pubsub, bindings, timers) reaches workers without knowing of rings.
+// Threads: the shard's only.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "abi/base/ids.h"
+#include "abi/base/status.h"
+#include "broker/core/call.h"
+
+namespace rtsup::broker {
+
+struct Event {
+  uint16_t opcode = 0;
+  std::span<const std::byte> metadata;  // the event's table; copied before send() returns
+  const Payload* payload = nullptr;     // copied before send() returns, once; nullptr = empty
+  uint64_t deadline_ns = 0;             // CLOCK_MONOTONIC
+};
+
+// Who asked: gets exactly one of answered() per send() that returned true.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  // `metadata` is a private copy that the verifier has passed (the reply table, or Failure). When the session dies or the
+  // deadline passes the transport answers itself: UNAVAILABLE / DEADLINE_EXCEEDED with an empty table and payload.
+  virtual void answered(Status status, std::span<const std::byte> metadata, const Payload& payload) = 0;
+};
+
+class Endpoint {
+ public:
+  virtual ~Endpoint() = default;
+  // Delivers the event. False when it does not fit now (no lease, no room, concurrency reached): try again when the directory
+  // says that there is room.
+  virtual bool send(const Event& event, EventSink& sink) = 0;
+};
+
+class Directory {
+ public:
+  virtual ~Directory() = default;
+  // A ready session of the function that can take one more event, least busy first; nullptr when there is none now.
+  virtual Endpoint* pick(FunctionIndex function) = 0;
+  // Called whenever a session of the function became ready or has room again. One observer.
+  class Observer {
+   public:
+    virtual ~Observer() = default;
+    virtual void room(FunctionIndex function) = 0;
+  };
+  virtual void observe(Observer* observer) = 0;
+};
+
+}  // namespace rtsup::broker
