@@ -1,7 +1,8 @@
-// Call: one request of one session, from admission to its single answer. The seam between the channel (or the in-process
-// transport of unit tests) and the services: services see nothing of rings, windows and leases.
-// Owns:    belongs to its transport; a service keeps the reference until it answers, and not afterwards.
-// Threads: the shard's thread only. A component that works elsewhere comes back through Shard::post (broker/core/post.h).
+// Call: one request of one session, from admission to its single answer. The seam between the
+// channel (or the in-process transport of unit tests) and the services: services see nothing of
+// rings, windows and leases. Owns:    belongs to its transport; a service keeps the reference until
+// it answers, and not afterwards. Threads: the shard's thread only. A component that works
+// elsewhere comes back through Shard::post (broker/core/post.h).
 #pragma once
 
 #include <cstdint>
@@ -33,13 +34,18 @@ class Call {
   virtual const Payload& payload() const noexcept = 0;
   // CLOCK_MONOTONIC; never 0. Answers after it are turned into DEADLINE_EXCEEDED by the transport.
   virtual uint64_t deadline_ns() const noexcept = 0;
+  // How many events deep the caller is: the depth of the event that the frame's `parent` names, 0
+  // outside of one.
+  virtual uint32_t depth() const noexcept { return 0; }
 
-  // The one answer. `metadata` (the response table, or Failure when status is not OK) is copied before it returns; `value` is
-  // kept by reference until it was copied to the caller. The call is gone afterwards.
+  // The one answer. `metadata` (the response table, or Failure when status is not OK) is copied
+  // before it returns; `value` is kept by reference until it was copied to the caller. The call is
+  // gone afterwards.
   virtual void answer(Status status, std::span<const std::byte> metadata, ValueRef value) = 0;
-  // The same with a payload in another session's memory: copied once, before it returns (into the caller's region, or into a
-  // Value when there is no room there now).
-  virtual void answer_from(Status status, std::span<const std::byte> metadata, const Payload& payload) = 0;
+  // The same with a payload in another session's memory: copied once, before it returns (into the
+  // caller's region, or into a Value when there is no room there now).
+  virtual void answer_from(Status status, std::span<const std::byte> metadata,
+                           const Payload& payload) = 0;
 };
 
 }  // namespace rtsup::broker

@@ -1,6 +1,6 @@
-// Endpoint: a ready session that takes events; Directory: which sessions a function has. The seam by which the invoke service
-// (later: pubsub, bindings, timers) reaches workers without knowing of rings.
-// Threads: the shard's only.
+// Endpoint: a ready session that takes events; Directory: which sessions a function has. The seam
+// by which the invoke service (later: pubsub, bindings, timers) reaches workers without knowing of
+// rings. Threads: the shard's only.
 #pragma once
 
 #include <cstdint>
@@ -17,36 +17,46 @@ struct Event {
   std::span<const std::byte> metadata;  // the event's table; copied before send() returns
   const Payload* payload = nullptr;     // copied before send() returns, once; nullptr = empty
   uint64_t deadline_ns = 0;             // CLOCK_MONOTONIC
+  uint32_t depth = 0;                   // what Call::depth() says for calls made during this event
 };
 
 // Who asked: gets exactly one of answered() per send() that returned true.
 class EventSink {
  public:
   virtual ~EventSink() = default;
-  // `metadata` is a private copy that the verifier has passed (the reply table, or Failure). When the session dies or the
-  // deadline passes the transport answers itself: UNAVAILABLE / DEADLINE_EXCEEDED with an empty table and payload.
-  virtual void answered(Status status, std::span<const std::byte> metadata, const Payload& payload) = 0;
+  // `metadata` is a private copy that the verifier has passed (the reply table, or Failure). When
+  // the session dies or the deadline passes the transport answers itself: UNAVAILABLE /
+  // DEADLINE_EXCEEDED with an empty table and payload.
+  virtual void answered(Status status, std::span<const std::byte> metadata,
+                        const Payload& payload) = 0;
 };
 
 class Endpoint {
  public:
   virtual ~Endpoint() = default;
-  // Delivers the event. False when it does not fit now (no lease, no room, concurrency reached): try again when the directory
-  // says that there is room.
+  // Delivers the event. False when it does not fit now (no lease, no room, concurrency reached):
+  // try again when the directory says that there is room.
   virtual bool send(const Event& event, EventSink& sink) = 0;
 };
 
 class Directory {
  public:
   virtual ~Directory() = default;
-  // A ready session of the function that can take one more event, least busy first; nullptr when there is none now.
+  // A ready session of the function that can take one more event, least busy first; nullptr when
+  // there is none now.
   virtual Endpoint* pick(FunctionIndex function) = 0;
-  // Called whenever a session of the function became ready or has room again. One observer.
+  // Whether the function has any ready session, busy or not. False: it is down, and nothing should
+  // wait for it.
+  virtual bool has_ready(FunctionIndex function) const = 0;
   class Observer {
    public:
     virtual ~Observer() = default;
+    // A session of the function became ready, or has room again.
     virtual void room(FunctionIndex function) = 0;
+    // The last ready session of the function is gone.
+    virtual void down(FunctionIndex function) = 0;
   };
+  // One observer, which must outlive the directory's sessions.
   virtual void observe(Observer* observer) = 0;
 };
 

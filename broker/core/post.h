@@ -1,5 +1,6 @@
 // Post: how work that finished on another thread comes back to the shard's loop.
-// Threads: post() from any thread; the closure runs on the shard's thread, in order of arrival. Wakes a sleeping shard.
+// Threads: post() from any thread; the closure runs on the shard's thread, in order of arrival.
+// Wakes a sleeping shard.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@ class Post {
 class Timers {
  public:
   virtual ~Timers() = default;
-  // Runs `work` once at or after `when_ns` (CLOCK_MONOTONIC). Returns a number for cancel(); never 0.
+  // Runs `work` once at or after `when_ns` (CLOCK_MONOTONIC). Returns a number for cancel(); never
+  // 0.
   virtual uint64_t at(uint64_t when_ns, std::function<void()> work) = 0;
   virtual void cancel(uint64_t timer) = 0;
   // CLOCK_MONOTONIC, read at most once a turn of the loop.

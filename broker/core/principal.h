@@ -1,4 +1,5 @@
-// Principal: who is at the other end of a session, as the supervisor said at attach. Never from a message.
+// Principal: who is at the other end of a session, as the supervisor said at attach. Never from a
+// message.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@ struct Principal {
   abi::PrincipalKind kind = abi::PrincipalKind::kFunction;
   FunctionIndex function;  // meaningless for the operator
   uint32_t instance = 0;
-  std::string name;        // the function's name, or "operator"
+  std::string name;  // the function's name, or "operator"
 };
 
 }  // namespace rtsup::broker

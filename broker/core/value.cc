@@ -12,7 +12,8 @@ class Value {
   size_t size() const noexcept { return size_; }
   // Relaxed: a count is only added by someone who already holds one.
   void add() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
-  // acq_rel: orders every use of the bytes before the free; partner is the other holders' own drop().
+  // acq_rel: orders every use of the bytes before the free; partner is the other holders' own
+  // drop().
   bool drop() noexcept { return count_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
 
  private:
@@ -50,11 +51,13 @@ ValueRef ValueRef::copy_of(std::span<const std::byte> bytes) noexcept {
 }
 
 std::span<const std::byte> ValueRef::bytes() const noexcept {
-  return value_ == nullptr ? std::span<const std::byte>() : std::span<const std::byte>(value_->data(), value_->size());
+  return value_ == nullptr ? std::span<const std::byte>()
+                           : std::span<const std::byte>(value_->data(), value_->size());
 }
 
 std::span<std::byte> ValueRef::fill() noexcept {
-  return value_ == nullptr ? std::span<std::byte>() : std::span<std::byte>(value_->data(), value_->size());
+  return value_ == nullptr ? std::span<std::byte>()
+                           : std::span<std::byte>(value_->data(), value_->size());
 }
 
 }  // namespace rtsup::broker

@@ -1,7 +1,7 @@
-// Value: immutable bytes with a reference count, so that a store, several answers and a delivery can share one copy. The
-// count is why: a value replaced in the store may still be waiting for room in a slow session.
-// Owns:    ValueRef holds one count; the bytes are freed with the last.
-// Threads: the count is atomic (components may drop values on their own threads); the bytes never change.
+// Value: immutable bytes with a reference count, so that a store, several answers and a delivery
+// can share one copy. The count is why: a value replaced in the store may still be waiting for room
+// in a slow session. Owns:    ValueRef holds one count; the bytes are freed with the last. Threads:
+// the count is atomic (components may drop values on their own threads); the bytes never change.
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,8 @@ class ValueRef {
   }
   ~ValueRef();
 
-  // A new value of `size` bytes; fill() writes them before the first copy is made. Empty when memory is short (check size()).
+  // A new value of `size` bytes; fill() writes them before the first copy is made. Empty when
+  // memory is short (check size()).
   static ValueRef make(size_t size) noexcept;
   static ValueRef copy_of(std::span<const std::byte> bytes) noexcept;
 
