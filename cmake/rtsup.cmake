@@ -32,6 +32,9 @@ find_package(Threads REQUIRED)
 enable_testing()
 include(GoogleTest)
 
+# The top of the tree is searched for "..." only: with -I, <sys/socket.h> would find ours instead of libc's.
+set(RTSUP_INCLUDE_TOP -iquote${PROJECT_SOURCE_DIR})
+
 # What every target compiles with, as an interface target so that nothing is global.
 add_library(rtsup_options INTERFACE)
 target_compile_options(rtsup_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
@@ -63,7 +66,7 @@ function(rtsup_add_library name)
   cmake_parse_arguments(ARG "UNINSTRUMENTED" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   add_library(rtsup_${name} STATIC ${ARG_SOURCES})
   add_library(rtsup::${name} ALIAS rtsup_${name})
-  target_include_directories(rtsup_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_compile_options(rtsup_${name} PUBLIC ${RTSUP_INCLUDE_TOP})
   target_link_libraries(rtsup_${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} rtsup_options)
   if(NOT ARG_UNINSTRUMENTED)
     target_link_libraries(rtsup_${name} PRIVATE rtsup_sanitize)
@@ -75,7 +78,7 @@ endfunction()
 function(rtsup_add_program name)
   cmake_parse_arguments(ARG "UNINSTRUMENTED;LIBEXEC" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_options(${name} PRIVATE ${RTSUP_INCLUDE_TOP})
   target_link_libraries(${name} PRIVATE ${ARG_LINK} rtsup_options)
   if(NOT ARG_UNINSTRUMENTED)
     target_link_libraries(${name} PRIVATE rtsup_sanitize)
@@ -98,7 +101,7 @@ function(rtsup_add_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${RTSUP_TEST_BIN_DIR})
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_options(${name} PRIVATE ${RTSUP_INCLUDE_TOP})
   target_compile_definitions(${name} PRIVATE RTSUP_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     RTSUP_BUILD_DIR="${PROJECT_BINARY_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gmock GTest::gtest_main rtsup_options
