@@ -1,0 +1,64 @@
+#include "sys/epoll.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "sys/clock.h"
+
+namespace rtsup::sys {
+namespace {
+
+Result<void> control(int epoll, int operation, int fd, uint32_t events, uint64_t token) noexcept {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = token;
+  if (::epoll_ctl(epoll, operation, fd, &event) < 0) {
+    return sys_error(Step::kEpollAdd, fd);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Epoll> Epoll::create() noexcept {
+  const int fd = ::epoll_create1(EPOLL_CLOEXEC);
+  if (fd < 0) {
+    return sys_error(Step::kEpollCreate);
+  }
+  Epoll epoll;
+  epoll.fd_ = UniqueFd(fd);
+  return epoll;
+}
+
+Result<void> Epoll::add(int fd, uint32_t events, uint64_t token) const noexcept {
+  return control(fd_.get(), EPOLL_CTL_ADD, fd, events, token);
+}
+
+Result<void> Epoll::modify(int fd, uint32_t events, uint64_t token) const noexcept {
+  return control(fd_.get(), EPOLL_CTL_MOD, fd, events, token);
+}
+
+Result<void> Epoll::remove(int fd) const noexcept {
+  return control(fd_.get(), EPOLL_CTL_DEL, fd, 0, 0);
+}
+
+Result<std::span<epoll_event>> Epoll::wait(std::span<epoll_event> events,
+                                           std::chrono::nanoseconds timeout) const noexcept {
+  const bool forever = timeout == kWaitForever;
+  const int64_t end_ns = forever ? 0 : monotonic_ns() + std::max<int64_t>(timeout.count(), 0);
+  int64_t left_ns = forever ? 0 : std::max<int64_t>(timeout.count(), 0);
+  while (true) {
+    const timespec limit{.tv_sec = left_ns / 1'000'000'000, .tv_nsec = left_ns % 1'000'000'000};
+    const int count = ::epoll_pwait2(fd_.get(), events.data(), static_cast<int>(events.size()),
+                                     forever ? nullptr : &limit, nullptr);
+    if (count >= 0) {
+      return events.first(static_cast<size_t>(count));
+    }
+    if (errno != EINTR) {
+      return sys_error(Step::kEpollWait);
+    }
+    left_ns = forever ? 0 : std::max<int64_t>(end_ns - monotonic_ns(), 0);
+  }
+}
+
+}  // namespace rtsup::sys
