@@ -39,7 +39,7 @@ struct MonitorReport {
   uint64_t instruction;
   uint64_t arguments[6];
   uint64_t time_ns;    // CLOCK_REALTIME
-  uint8_t reserved[32];
+  uint8_t reserved[40];
 };
 static_assert(sizeof(MonitorReport) == 128);
 
