@@ -1,0 +1,63 @@
+#include "supervisor/control/request.h"
+
+#include <gtest/gtest.h>
+
+namespace rtsup::supervisor {
+namespace {
+
+ControlRequest good(std::string_view line) {
+  const auto parsed = parse_request(line);
+  EXPECT_TRUE(std::holds_alternative<ControlRequest>(parsed)) << line;
+  return std::holds_alternative<ControlRequest>(parsed) ? std::get<ControlRequest>(parsed)
+                                                        : ControlRequest{};
+}
+
+std::string refused(std::string_view line) {
+  const auto parsed = parse_request(line);
+  const auto* const failure = std::get_if<ControlFailure>(&parsed);
+  return failure == nullptr ? "accepted" : failure->code;
+}
+
+TEST(ControlRequest, EachOpIsUnderstood) {
+  EXPECT_EQ(good(R"({"v":1,"op":"ps"})").op, ControlOp::kPs);
+  EXPECT_EQ(good(R"({"op":"stop","v":1})").op, ControlOp::kStop);
+  EXPECT_EQ(good(R"({"v":1,"op":"session"})").op, ControlOp::kSession);
+  const ControlRequest restart = good(R"({"v":1,"op":"restart","function":"cart"})");
+  EXPECT_EQ(restart.op, ControlOp::kRestart);
+  EXPECT_EQ(restart.function, "cart");
+}
+
+TEST(ControlRequest, AnotherVersionIsNamed) {
+  EXPECT_EQ(refused(R"({"v":2,"op":"ps"})"), "VERSION");
+  EXPECT_EQ(refused(R"({"op":"ps"})"), "VERSION");
+  EXPECT_EQ(refused(R"({"v":"1","op":"ps"})"), "VERSION");
+  EXPECT_EQ(refused(R"({"v":1.0,"op":"ps"})"), "VERSION");
+}
+
+TEST(ControlRequest, WhatIsNotUnderstoodIsRefused) {
+  EXPECT_EQ(refused(""), "BAD_REQUEST");
+  EXPECT_EQ(refused("[]"), "BAD_REQUEST");
+  EXPECT_EQ(refused("{\"v\":1,"), "BAD_REQUEST");
+  EXPECT_EQ(refused(R"({"v":1})"), "BAD_REQUEST");
+  EXPECT_EQ(refused(R"({"v":1,"op":7})"), "BAD_REQUEST");
+  EXPECT_EQ(refused(R"({"v":1,"op":"reboot"})"), "BAD_REQUEST");
+  EXPECT_EQ(refused(R"({"v":1,"op":"ps","op":"stop"})"), "BAD_REQUEST");
+  EXPECT_EQ(refused(R"({"v":1,"op":"ps","function":"cart"})"), "BAD_REQUEST");
+  EXPECT_EQ(refused(R"({"v":1,"op":"restart"})"), "BAD_REQUEST");
+  EXPECT_EQ(refused(R"({"v":1,"op":"restart","function":"../etc"})"), "BAD_REQUEST");
+  EXPECT_EQ(refused(R"({"v":1,"op":"restart","function":{"a":[1]}})"), "BAD_REQUEST");
+  EXPECT_EQ(refused("{\"v\":1,\"op\":\"\xff\xfe\"}"), "BAD_REQUEST");
+}
+
+TEST(ControlRequest, LongAndDeepInputIsRefusedNotRecursed) {
+  EXPECT_EQ(refused(std::string(kRequestBytesMax, '[')), "BAD_REQUEST");
+  EXPECT_EQ(refused(std::string(kRequestBytesMax - 1, '[')), "BAD_REQUEST");
+}
+
+TEST(ControlRequest, AFailureIsOneLineOfJson) {
+  EXPECT_EQ(format_failure({.code = "X", .message = "a\n\"b\""}),
+            "{\"error\":{\"code\":\"X\",\"message\":\"a\\n\\\"b\\\"\"},\"ok\":false,\"v\":1}\n");
+}
+
+}  // namespace
+}  // namespace rtsup::supervisor
