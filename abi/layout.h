@@ -1,22 +1,35 @@
 // The shared-memory layout of a session, version 1. Frozen: documented in docs/formats/channel.md.
 //
-// Two regions with one writer each. *Up* is written by the worker and mapped read-only by the base; *down* the other way
-// round. Indices count frames from 0 and never wrap in practice (64 bits); the slot is index & (kRingFrames - 1).
-// An index stands in the region of the side that advances it:
+// Two regions with one writer each. *Up* is written by the worker and mapped read-only by the base;
+// *down* the other way round. Indices count frames from 0 and never wrap in practice (64 bits); the
+// slot is index & (kRingFrames - 1). An index stands in the region of the side that advances it:
 //
-//   up:    request_tail   the worker has published so many frames        (release; partner: the base's acquire load)
-//          down_head      the worker has copied so many frames of down   (release; frees ring slots of down)
-//          asleep         1 while a thread of the worker sleeps, or is about to, on down.wake_word (seq_cst; see below)
-//          released[]     generation up to which lease i of down's arena was given back (release)
-//   down:  response_tail  the base has published so many frames          (release; partner: the worker's acquire load)
-//          up_head        the base has copied so many frames of up       (release; frees ring slots of up)
-//          wake_word      futex word of the worker's sleepers; the base adds 1 and wakes when up.asleep is set
-//          hot            1 while the base polls this session without a doorbell
+//   up:    request_tail   the worker has published so many frames        (release; partner: the
+//   base's acquire load)
+//          down_head      the worker has copied so many frames of down   (release; frees ring slots
+//          of down) asleep         1 while a thread of the worker sleeps, or is about to, on
+//          down.wake_word (seq_cst; see below) released[]     generation up to which lease i of
+//          down's arena was given back (release)
+//   down:  response_tail  the base has published so many frames          (release; partner: the
+//   worker's acquire load)
+//          up_head        the base has copied so many frames of up       (release; frees ring slots
+//          of up) wake_word      futex word of the worker's sleepers; the base adds 1 and wakes
+//          when up.asleep is set hot            1 while the base polls this session without a
+//          doorbell ending         1 once the base asks the worker to stop serving: it destroys its
+//          function and leaves
 //   shard: asleep         1 while the base's shard sleeps, or is about to, in epoll_wait
 //
-// Doorbells. The worker rings (writes 1 to the eventfd) after publishing iff shard.asleep || !down.hot. The base wakes
-// after publishing iff up.asleep. Publishing store, flag load, flag store and re-check are all seq_cst on both sides, so one
-// of the two always sees the other (Dekker's pattern).
+// Doorbells. The worker rings (writes 1 to the eventfd) after publishing iff shard.asleep ||
+// !down.hot. The base wakes after publishing iff up.asleep. Publishing store, flag load, flag store
+// and re-check are all seq_cst on both sides, so one of the two always sees the other (Dekker's
+// pattern). At most one thread of a worker sleeps on wake_word.
+//
+// Memory of up's frames: the ranges of a request stay the base's until its answer was taken up; the
+// ranges of a response until up_head has passed its frame. A worker has at most kRingFrames
+// unanswered requests; one more is a flood and ends the session.
+//
+// Windows: 1..kWindowsMax are written by the worker, the next kWindowsMax by the base. An empty
+// range is all zero.
 #pragma once
 
 #include <atomic>
@@ -32,15 +45,22 @@ inline constexpr uint64_t kUpMagic = 0x3150555055535452;     // "RTSUPUP1", litt
 inline constexpr uint64_t kDownMagic = 0x314e574450555354;   // "TSUPDWN1"
 inline constexpr uint64_t kShardMagic = 0x3144525350555354;  // "TSUPSRD1"
 
-inline constexpr uint32_t kRingFrames = 64;       // a power of two; at most so many frames unread each way
-inline constexpr uint32_t kLeases = 64;           // parts of down's arena that a worker may hold at a time
+inline constexpr uint32_t kRingFrames =
+    64;                                  // a power of two; at most so many frames unread each way
+inline constexpr uint32_t kLeases = 64;  // parts of down's arena that a worker may hold at a time
 inline constexpr uint32_t kHeaderBytes = 4096;
 inline constexpr uint32_t kRegionBytes = 128 * 1024;
 inline constexpr uint32_t kWindowBytesMax = 64 * 1024 * 1024;  // one attached window
-inline constexpr uint32_t kWindowsMax = 8;                     // attached windows of a session, each direction; window 0 apart
-inline constexpr uint32_t kMetadataBytesMax = 64 * 1024;       // the largest table of any operation
+inline constexpr uint32_t kWindowsMax =
+    8;  // attached windows of a session, each direction; window 0 apart
+inline constexpr uint32_t kPayloadBytesMax =
+    8 * 1024 * 1024;  // of one call or event; a base may be set to less
+inline constexpr uint32_t kInlineBytesMax =
+    32 * 1024;  // metadata and payload together; beyond it a window is used
+inline constexpr uint32_t kMetadataBytesMax = 64 * 1024;  // the largest table of any operation
 
-// A range of bytes in one of the sender's windows. Window 0 is the region itself, counted from its first byte.
+// A range of bytes in one of the sender's windows. Window 0 is the region itself, counted from its
+// first byte.
 struct Range {
   uint32_t window = 0;
   uint32_t offset = 0;
@@ -58,21 +78,23 @@ inline constexpr uint32_t kNoLease = 0xFFFFFFFF;
 
 // One frame: two cache lines. Everything in it is little-endian; reserved bytes are zero.
 struct Frame {
-  uint64_t sequence = 0;     // equals the ring index at which it was published
-  uint64_t correlation = 0;  // chosen by the requester, unique among its unanswered requests; echoed by the answer
+  uint64_t sequence = 0;  // equals the ring index at which it was published
+  uint64_t correlation =
+      0;  // chosen by the requester, unique among its unanswered requests; echoed by the answer
   uint16_t opcode = 0;
   FrameKind kind = FrameKind::kRequest;
-  uint8_t status = 0;        // rtsup::Status of an answer
-  uint32_t lease = kNoLease; // down only: index of the lease that holds metadata and payload
-  uint64_t timeout_ns = 0;   // from publication on; 0 = the default, or what is left of the parent's
-  Range metadata;            // a flatbuffer: the operation's table, or Failure when status is not OK
-  Range payload;             // bytes that nobody parses
-  uint8_t trace_id[16] = {}; // W3C trace context; all zero = none
+  uint8_t status = 0;         // rtsup::Status of an answer
+  uint32_t lease = kNoLease;  // down only: index of the lease that holds metadata and payload
+  uint64_t timeout_ns = 0;  // from publication on; 0 = the default, or what is left of the parent's
+  Range metadata;           // a flatbuffer: the operation's table, or Failure when status is not OK
+  Range payload;            // bytes that nobody parses
+  uint8_t trace_id[16] = {};  // W3C trace context; all zero = none
   uint8_t span_id[8] = {};
   uint8_t trace_flags = 0;
   uint8_t reserved0[3] = {};
   uint32_t lease_generation = 0;  // what the worker stores into up.released[lease] to give it back
-  uint64_t parent = 0;       // worker to base: correlation of the event during which this call is made; 0 = none
+  uint64_t parent =
+      0;  // worker to base: correlation of the event during which this call is made; 0 = none
   uint8_t reserved1[24] = {};
 };
 static_assert(sizeof(Frame) == 128);
@@ -85,10 +107,11 @@ static_assert(SharedU32::is_always_lock_free && SharedU64::is_always_lock_free);
 
 struct UpHeader {
   uint64_t magic;
-  uint32_t bytes;             // of the whole region
-  uint16_t abi_major;         // the SDK's, written before attached_epoch
+  uint32_t bytes;      // of the whole region
+  uint16_t abi_major;  // the SDK's, written before attached_epoch
   uint16_t abi_minor;
-  SharedU64 attached_epoch;   // the worker's acknowledgement: the attach message's epoch, once both regions are prefaulted
+  SharedU64 attached_epoch;  // the worker's acknowledgement: the attach message's epoch, once both
+                             // regions are prefaulted
   alignas(kLine) SharedU64 request_tail;
   alignas(kLine) SharedU64 down_head;
   alignas(kLine) SharedU32 asleep;
@@ -102,7 +125,8 @@ struct DownHeader {
   uint16_t abi_major;
   uint16_t abi_minor;
   uint64_t epoch;
-  SharedU32 spin_budget_ns;   // how long the worker may spin before it sleeps; 0 = never
+  SharedU32 spin_budget_ns;  // how long the worker may spin before it sleeps; 0 = never
+  SharedU32 ending;          // release; partner: the worker's acquire load after each wake-up
   alignas(kLine) SharedU64 response_tail;
   alignas(kLine) SharedU64 up_head;
   alignas(kLine) SharedU32 wake_word;

@@ -1,0 +1,80 @@
+// Shard: one thread's loop over its sessions. Polls the hot ones, sleeps in epoll otherwise, takes
+// up requests in turn, runs posted work and timers, and knows which sessions of a function can take
+// an event. Owns:    its sessions with their regions, windows and doorbells; the page that says
+// whether it sleeps. Borrows handler and
+//          observer, which must outlive it.
+// Units:   nanoseconds of CLOCK_MONOTONIC.
+// Errors:  attach: kResourceExhausted (sessions_max, memory, descriptors), kAlreadyExists, or of
+// the system call. Threads: post() and stop() from any; everything else from the thread that calls
+// run(), or before run().
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "abi/layout.h"
+#include "broker/channel/observer.h"
+#include "broker/core/call_handler.h"
+#include "broker/core/endpoint.h"
+#include "broker/core/post.h"
+#include "sys/fd.h"
+
+namespace rtsup::broker::channel {
+
+struct ShardOptions {
+  uint32_t sessions_max = 4096;
+  uint64_t epoch_page = 1;           // written into the shard page
+  uint32_t spin_ns = 50'000;         // longest spin of the base before it sleeps; 0 = never
+  uint32_t worker_spin_ns = 50'000;  // the same for its workers
+  bool spin_on_one_cpu = false;      // for tests: spin even when the thread may use one CPU only
+  uint64_t attach_timeout_ns = 10'000'000'000;
+  uint64_t unread_timeout_ns = 5'000'000'000;  // a full ring without progress of its reader
+  uint64_t silent_grace_ns =
+      5'000'000'000;  // from an unanswered event's deadline to the session's end
+  uint32_t payload_bytes_max = abi::kPayloadBytesMax;  // of one call or event
+};
+
+struct Attachment {
+  SessionId session;
+  uint64_t epoch = 1;
+  Principal principal;
+  uint32_t concurrency = 1;  // events in flight at a time; at most abi::kRingFrames / 2
+  sys::UniqueFd socket;      // the base's end of the session socket
+};
+
+struct SessionReading {
+  SessionId session;
+  const Principal& principal;
+  const SessionMeters& meters;
+  bool ready = false;
+};
+
+class Shard : public Post, public Timers, public Directory {
+ public:
+  static Result<std::unique_ptr<Shard>> create(const ShardOptions& options, CallHandler& handler,
+                                               SessionObserver& observer);
+
+  // Makes the regions and sends them through the socket. Gives the down region's descriptor, for
+  // the supervisor.
+  virtual Result<sys::UniqueFd> attach(Attachment attachment) = 0;
+  // The worker is gone: answers its events UNAVAILABLE, reclaims everything. No-op for an unknown
+  // session.
+  virtual void detach(SessionId session) = 0;
+  // Sends no more events; tells the observer when none is in flight, and asks the worker to leave.
+  virtual void drain(SessionId session) = 0;
+  // Ends a session for a reason found outside of the channel, such as an exceeded quota.
+  virtual void end(SessionId session, abi::ViolationReason reason, uint64_t number) = 0;
+  virtual void each_session(const std::function<void(const SessionReading&)>& visit) const = 0;
+
+  // Calls `readable` whenever `fd` is (level-triggered). The caller keeps the descriptor open until
+  // unwatch().
+  virtual Result<void> watch(int fd, std::function<void()> readable) = 0;
+  virtual void unwatch(int fd) = 0;
+
+  // Serves until stop().
+  virtual void run() = 0;
+  virtual void stop() noexcept = 0;
+};
+
+}  // namespace rtsup::broker::channel

@@ -1,0 +1,83 @@
+// Transport: how the typed calls of the SDK reach a base. The seam between encoding (client.h) and
+// the shared-memory channel; unit tests put a base in the same process behind it. Threads: every
+// function from any thread, except next_event() and reply(), which belong to the thread that
+// serves.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "abi/base/status.h"
+
+namespace rtsup::sdk {
+
+using Bytes = std::span<const std::byte>;
+
+struct Trace {
+  uint8_t trace_id[16] = {};
+  uint8_t span_id[8] = {};
+  uint8_t flags = 0;
+};
+
+// The event during which a call is made: gives the call its deadline and its trace.
+struct EventContext {
+  uint64_t correlation = 0;  // 0 = none
+  uint64_t deadline_ns = 0;  // CLOCK_MONOTONIC
+  Trace trace;
+};
+
+struct Request {
+  uint16_t opcode = 0;
+  Bytes metadata;
+  Bytes payload;            // copied once, before call() waits
+  uint64_t timeout_ns = 0;  // 0 = what is left of the event's deadline, or the default
+  EventContext context;
+};
+
+// Status of the call; metadata and payload lie where the base put them until release(lease).
+struct Answer {
+  Status status = Status::kUnavailable;
+  Bytes metadata;
+  Bytes payload;
+  uint64_t lease = 0;  // 0 = nothing to release
+  const char* reason =
+      nullptr;  // static text, when the answer is the library's own and not the base's
+};
+
+struct Event {
+  uint16_t opcode = 0;
+  Bytes metadata;
+  Bytes payload;
+  uint64_t lease = 0;
+  EventContext context;
+  uint64_t timeout_ns = 0;  // what was left when it was taken up
+};
+
+// Room in the sender's memory for one answer to an event.
+struct ReplyRoom {
+  std::span<std::byte> bytes;
+  uint64_t handle = 0;  // 0 = none
+};
+
+enum class Next { kEvent, kAsked, kStopped, kBaseGone };
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual Answer call(const Request& request) noexcept = 0;
+  virtual void release(uint64_t lease) noexcept = 0;
+
+  // Waits for an event, for the base's wish that the worker leaves, or for stop().
+  virtual Next next_event(Event& event) noexcept = 0;
+  // Room for an answer's payload, `bytes` long; no room = an empty handle. Given back by reply() or
+  // by drop_room().
+  virtual ReplyRoom reply_room(size_t bytes) noexcept = 0;
+  virtual void drop_room(const ReplyRoom& room) noexcept = 0;
+  // Answers `event` with the first `payload_bytes` of `room`, and gives back the event's memory.
+  virtual void reply(const Event& event, Status status, Bytes metadata, const ReplyRoom& room,
+                     size_t payload_bytes) noexcept = 0;
+  virtual void stop() noexcept = 0;  // async-signal-safe
+};
+
+}  // namespace rtsup::sdk
