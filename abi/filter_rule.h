@@ -1,5 +1,6 @@
-// FilterRule: one normalised seccomp rule, which manifest/ makes and evaluates and sys/seccomp compiles. Only comparisons that
-// are known to compile right: all of a rule's comparisons must hold, each (argument & mask) == value.
+// FilterRule: one normalised seccomp rule, which manifest/ makes and evaluates and sys/seccomp
+// compiles. Only comparisons that are known to compile right: all of a rule's comparisons must
+// hold, each (argument & mask) == value.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +17,15 @@ struct ArgumentTest {
 };
 
 struct FilterRule {
-  int call = -1;  // x86-64 number
+  int call = -1;                    // x86-64 number
   std::vector<ArgumentTest> tests;  // empty = always
   // What to do: 0 = allow, otherwise the errno to return instead of executing the call.
   uint16_t errno_value = 0;
   friend bool operator==(const FilterRule&, const FilterRule&) = default;
 };
 
-// The rules of one filter. Everything that no rule names is notified; foreign architectures are killed; numbers beyond
-// the newest known one return ENOSYS (so that libc falls back).
+// The rules of one filter. Everything that no rule names is notified; foreign architectures are
+// killed; numbers beyond the newest known one return ENOSYS (so that libc falls back).
 struct FilterSpec {
   std::vector<FilterRule> rules;
 };

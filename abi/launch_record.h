@@ -1,5 +1,6 @@
-// Fixed-size records that a process under launch writes to its status socket (SOCK_SEQPACKET with SO_PASSCRED at the
-// supervisor's end, so that each record carries its writer's true pid). Internal to one build.
+// Fixed-size records that a process under launch writes to its status socket (SOCK_SEQPACKET with
+// SO_PASSCRED at the supervisor's end, so that each record carries its writer's true pid). Internal
+// to one build.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +12,12 @@ namespace rtsup::abi {
 inline constexpr uint32_t kLaunchMagic = 0x3148434c;  // "LCH1"
 
 enum class LaunchVerb : uint32_t {
-  kSpawned = 1,   // launcher: pid = host pid of the new process namespace's init (a child of the supervisor)
+  kSpawned = 1,   // launcher: pid = host pid of the new process namespace's init (a child of the
+                  // supervisor)
   kFailed = 2,    // anybody: error says which step of the lockdown table failed
   kParked = 3,    // the process waits for GO; its credentials say which pid it is
-  kFiltered = 4,  // the filter is on; number = descriptor of the listener in the sender; a notification follows
+  kFiltered = 4,  // the filter is on; number = descriptor of the listener in the sender; a
+                  // notification follows
   kExited = 5,    // init: the function's process ended; number = its wait status
 };
 
@@ -29,8 +32,9 @@ struct LaunchRecord {
 };
 static_assert(sizeof(LaunchRecord) == 64);
 
-// The call that a host makes once its filter is on, so that the supervisor sees the filter at work: it is in no group and no
-// policy can allow it, so it always comes back as a notification. Answered with kProbeAnswer, never executed.
+// The call that a host makes once its filter is on, so that the supervisor sees the filter at work:
+// it is in no group and no policy can allow it, so it always comes back as a notification. Answered
+// with kProbeAnswer, never executed.
 inline constexpr uint64_t kProbeCookie = 0x7274737570707262;  // personality(kProbeCookie)
 inline constexpr int64_t kProbeAnswer = 0x52545355;
 

@@ -1,5 +1,6 @@
-// The link between supervisor and broker: one SOCK_SEQPACKET pair, records of fixed size. Internal to one build.
-// The supervisor treats the broker's records as hostile: bounded, checked, and no verb does more than is listed here.
+// The link between supervisor and broker: one SOCK_SEQPACKET pair, records of fixed size. Internal
+// to one build. The supervisor treats the broker's records as hostile: bounded, checked, and no
+// verb does more than is listed here.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,8 @@ namespace rtsup::abi {
 inline constexpr uint32_t kLinkMagic = 0x314b4e4c;  // "LNK1"
 
 enum class LinkCommandVerb : uint32_t {
-  kAttach = 1,    // + fd: the base's end of a session socket. Answered by kAttached, or kViolation/kEndSession.
+  kAttach = 1,    // + fd: the base's end of a session socket. Answered by kAttached, or
+                  // kViolation/kEndSession.
   kDetach = 2,    // the worker is gone: reclaim everything of the session at once
   kDrain = 3,     // deliver no more events to the session; answer kDrained when none is in flight
   kShutdown = 4,  // finish what is in flight (bounded by number, in ms), flush components, exit 0
@@ -21,7 +23,7 @@ struct LinkCommand {
   uint32_t magic;
   LinkCommandVerb verb;
   uint32_t session;
-  uint32_t function;       // FunctionIndex, for PrincipalKind::kFunction
+  uint32_t function;  // FunctionIndex, for PrincipalKind::kFunction
   PrincipalKind principal;
   uint32_t instance;
   uint64_t epoch;
@@ -31,25 +33,27 @@ struct LinkCommand {
 static_assert(sizeof(LinkCommand) == 64);
 
 enum class LinkReportVerb : uint32_t {
-  kServing = 1,    // the broker has loaded the plan and opened all components
-  kAttached = 2,   // + fd: the session's down region, for waking its sleepers after a broker's death
-  kReady = 3,      // the worker called session.ready
-  kFailed = 4,     // the worker called session.failed; number = abi::LoadFailure
-  kViolation = 5,  // malformed input; the session is ended; reason = ViolationReason, number = its figure
+  kServing = 1,   // the broker has loaded the plan and opened all components
+  kAttached = 2,  // + fd: the session's down region, for waking its sleepers after a broker's death
+  kReady = 3,     // the worker called session.ready
+  kFailed = 4,    // the worker called session.failed; number = abi::LoadFailure
+  kViolation =
+      5,  // malformed input; the session is ended; reason = ViolationReason, number = its figure
   kEndWorker = 6,  // end the worker for another reason of the same list
   kDrained = 7,
-  kRefused = 8,    // the broker cannot start; reason = ViolationReason::kNone, number = packed rtsup::Error (8 bytes)
+  kRefused = 8,  // the broker cannot start; reason = ViolationReason::kNone, number = packed
+                 // rtsup::Error (8 bytes)
 };
 
 // Why a session was ended. Rows in docs/formats/records.md.
 enum class ViolationReason : uint32_t {
   kNone = 0,
-  kIndexJump = 1,        // request_tail or down_head moved backwards or further than the ring has room
-  kSequence = 2,         // a frame's sequence is not its index: replay or torn write
-  kRange = 3,            // a range points outside its window
-  kKind = 4,             // unknown frame kind, or reserved bytes that are not zero
-  kOpcode = 5,           // an opcode that this principal can never use
-  kMetadataSize = 6,     // a table larger than the operation allows
+  kIndexJump = 1,     // request_tail or down_head moved backwards or further than the ring has room
+  kSequence = 2,      // a frame's sequence is not its index: replay or torn write
+  kRange = 3,         // a range points outside its window
+  kKind = 4,          // unknown frame kind, or reserved bytes that are not zero
+  kOpcode = 5,        // an opcode that this principal can never use
+  kMetadataSize = 6,  // a table larger than the operation allows
   kMetadataInvalid = 7,  // the flatbuffers verifier refused the table
   kCorrelation = 8,      // an answer to an event that was never asked, or asked of another
   kLease = 9,            // a lease given back that was not held

@@ -1,4 +1,5 @@
-// The link between supervisor and monitor: one SOCK_SEQPACKET pair, records of fixed size. Internal to one build.
+// The link between supervisor and monitor: one SOCK_SEQPACKET pair, records of fixed size. Internal
+// to one build.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +9,9 @@ namespace rtsup::abi {
 inline constexpr uint32_t kMonitorMagic = 0x314e4f4d;  // "MON1"
 
 enum class MonitorCommandVerb : uint32_t {
-  kWatch = 1,    // + fds: standard output, standard error (read ends), log file (append)
-  kListen = 2,   // + fd: the worker's seccomp listener
-  kForget = 3,   // the worker is gone: drain what is left of its output, close everything
+  kWatch = 1,   // + fds: standard output, standard error (read ends), log file (append)
+  kListen = 2,  // + fd: the worker's seccomp listener
+  kForget = 3,  // the worker is gone: drain what is left of its output, close everything
 };
 
 struct MonitorCommand {
@@ -24,35 +25,39 @@ struct MonitorCommand {
 static_assert(sizeof(MonitorCommand) == 64);
 
 enum class MonitorReportVerb : uint32_t {
-  kWatching = 1,   // the monitor serves
-  kViolation = 2,  // a call that the policy does not allow; the worker is stopped in it until it is killed
+  kWatching = 1,  // the monitor serves
+  kViolation =
+      2,  // a call that the policy does not allow; the worker is stopped in it until it is killed
 };
 
-// Raw evidence of one system call. Every field is the worker's: numbers only, bounded, never followed.
+// Raw evidence of one system call. Every field is the worker's: numbers only, bounded, never
+// followed.
 struct MonitorReport {
   uint32_t magic;
   MonitorReportVerb verb;
   uint32_t worker;
-  int32_t pid;         // the thread, as the monitor's process namespace numbers it
+  int32_t pid;  // the thread, as the monitor's process namespace numbers it
   uint32_t arch;
   int32_t call;
   uint64_t instruction;
   uint64_t arguments[6];
-  uint64_t time_ns;    // CLOCK_REALTIME
+  uint64_t time_ns;  // CLOCK_REALTIME
   uint8_t reserved[40];
 };
 static_assert(sizeof(MonitorReport) == 128);
 
-// Frame of a log file: this header, then `bytes` bytes as the worker wrote them. Frozen: docs/formats/log.md.
+// Frame of a log file: this header, then `bytes` bytes as the worker wrote them. Frozen:
+// docs/formats/log.md.
 inline constexpr uint32_t kLogMagic = 0x31474f4c;  // "LOG1"
 struct LogFrame {
   uint32_t magic;
-  uint32_t bytes;       // at most kLogFrameBytesMax
-  uint64_t time_ns;     // CLOCK_REALTIME
+  uint32_t bytes;    // at most kLogFrameBytesMax
+  uint64_t time_ns;  // CLOCK_REALTIME
   uint32_t worker;
-  uint8_t stream;       // 1 = standard output, 2 = standard error, 3 = the monitor itself (a drop notice)
+  uint8_t
+      stream;  // 1 = standard output, 2 = standard error, 3 = the monitor itself (a drop notice)
   uint8_t reserved[3];
-  uint64_t dropped;     // bytes dropped before this frame because the log was full
+  uint64_t dropped;  // bytes dropped before this frame because the log was full
 };
 static_assert(sizeof(LogFrame) == 32);
 inline constexpr uint32_t kLogFrameBytesMax = 16 * 1024;

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "schemas/services_generated.h"
 #include "schemas/base_generated.h"
 #include "schemas/invoke_generated.h"
+#include "schemas/services_generated.h"
 #include "schemas/session_generated.h"
 #include "schemas/state_generated.h"
 
@@ -12,8 +12,8 @@ namespace rtsup::abi {
 namespace {
 
 constexpr Grant grant_of(std::string_view name) {
-  return name == "function"  ? Grant::kFunction
-         : name == "session" ? Grant::kSession
+  return name == "function"   ? Grant::kFunction
+         : name == "session"  ? Grant::kSession
          : name == "operator" ? Grant::kOperator
                               : Grant::kBase;
 }
@@ -32,10 +32,17 @@ bool verify(flatbuffers::Verifier& verifier) {
 }
 
 constexpr Operation kOperations[] = {
-#define RTSUP_OPERATION(service, method, opcode, name, request, response, component, target, target_kind,     \
-                        idempotent, metadata_max, grant)                                                      \
-  {opcode,     name,         grant_of(#grant), target_kind_of(#target_kind), std::string_view(#component) != "none", \
-   idempotent, metadata_max, &verify<request>, &verify<response>},
+#define RTSUP_OPERATION(service, method, opcode, name, request, response, component, target, \
+                        target_kind, idempotent, metadata_max, grant)                        \
+  {opcode,                                                                                   \
+   name,                                                                                     \
+   grant_of(#grant),                                                                         \
+   target_kind_of(#target_kind),                                                             \
+   std::string_view(#component) != "none",                                                   \
+   idempotent,                                                                               \
+   metadata_max,                                                                             \
+   &verify<request>,                                                                         \
+   &verify<response>},
 #include "schemas/operations.inc"
 #undef RTSUP_OPERATION
 };
@@ -45,8 +52,9 @@ constexpr Operation kOperations[] = {
 std::span<const Operation> operations() noexcept { return kOperations; }
 
 const Operation* find_operation(uint16_t opcode) noexcept {
-  const auto* found = std::lower_bound(std::begin(kOperations), std::end(kOperations), opcode,
-                                       [](const Operation& row, uint16_t wanted) { return row.opcode < wanted; });
+  const auto* found =
+      std::lower_bound(std::begin(kOperations), std::end(kOperations), opcode,
+                       [](const Operation& row, uint16_t wanted) { return row.opcode < wanted; });
   return found != std::end(kOperations) && found->opcode == opcode ? found : nullptr;
 }
 

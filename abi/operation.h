@@ -1,5 +1,5 @@
-// Operation: one row of the operation table, as code sees it. The table is made from schemas/services.fbs.
-// Threads: any; everything here is constant.
+// Operation: one row of the operation table, as code sees it. The table is made from
+// schemas/services.fbs. Threads: any; everything here is constant.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +17,12 @@ enum class TargetKind : uint8_t { kNone, kKey, kKeys, kItems, kFunction };
 
 struct Operation {
   uint16_t opcode;
-  std::string_view name;     // "state.get"
-  Grant grant;               // who may call it; kBase: it is an event, only the base may ask it
+  std::string_view name;  // "state.get"
+  Grant grant;            // who may call it; kBase: it is an event, only the base may ask it
   TargetKind target_kind;
   bool has_component;
   bool idempotent;
-  uint32_t metadata_max;     // bytes of the request table
+  uint32_t metadata_max;  // bytes of the request table
   // Whether the verifier's buffer holds this operation's request (or response) table.
   bool (*verify_request)(flatbuffers::Verifier&);
   bool (*verify_response)(flatbuffers::Verifier&);
@@ -36,7 +36,8 @@ const Operation* find_operation(std::string_view name) noexcept;
 
 // The opcodes by name: Op::kStateGet.
 namespace op {
-#define RTSUP_OPERATION(service, method, opcode, ...) inline constexpr uint16_t k##service##method = opcode;
+#define RTSUP_OPERATION(service, method, opcode, ...) \
+  inline constexpr uint16_t k##service##method = opcode;
 #include "schemas/operations.inc"
 #undef RTSUP_OPERATION
 }  // namespace op

@@ -1,6 +1,7 @@
-// What the base sends through the session socket (SOCK_SEQPACKET, one datagram = one message + its descriptors as SCM_RIGHTS,
-// in the order of `items`). First attach and re-attach are the same message. The worker can send nothing: the base's end is
-// shut for reading. Frozen with ABI 1: docs/formats/channel.md.
+// What the base sends through the session socket (SOCK_SEQPACKET, one datagram = one message + its
+// descriptors as SCM_RIGHTS, in the order of `items`). First attach and re-attach are the same
+// message. The worker can send nothing: the base's end is shut for reading. Frozen with ABI 1:
+// docs/formats/channel.md.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +9,13 @@
 namespace rtsup::abi {
 
 inline constexpr uint64_t kSessionMagic = 0x3153455350555354;  // "TSUPSES1"
-inline constexpr int kSessionFd = 3;  // where a worker finds the session socket (also in RTSUP_SESSION_FD)
+inline constexpr int kSessionFd =
+    3;  // where a worker finds the session socket (also in RTSUP_SESSION_FD)
 inline constexpr const char* kSessionFdVariable = "RTSUP_SESSION_FD";
 
 enum class SessionVerb : uint32_t {
-  kAttach = 1,  // items: up, down, shard, doorbell (in any order; unknown kinds are closed and ignored)
+  kAttach =
+      1,  // items: up, down, shard, doorbell (in any order; unknown kinds are closed and ignored)
   kWindow = 2,  // items: one window
 };
 

@@ -89,10 +89,28 @@ function(rtsup_add_program name)
   endif()
 endfunction()
 
-# rtsup_add_test(name SOURCES ... [LINK deps...] [LABELS ...] [SERIAL] [ENVIRONMENT ...] [TIMEOUT s])
-# One gtest program; each of its cases is a ctest case. Labels name the suite: unit, channel, hostile, integration, ...
+# The suites, which are ctest labels. Target suite-LABEL builds what a suite needs and no more.
+#   unit         one piece, in one process            channel      both ends of the channel, as threads of one process
+#   hostile      bytes and workers that mean harm     integration  real processes, the base as a whole
+#   compat       what was built against older headers install      the installed tree, from outside
+#   lint         rules on the text
+foreach(label unit channel hostile integration compat install lint)
+  add_custom_target(suite-${label})
+endforeach()
+function(rtsup_in_suite labels)
+  foreach(label ${labels})
+    if(NOT TARGET suite-${label})
+      message(FATAL_ERROR "no suite is called ${label}; see the list above rtsup_in_suite in cmake/rtsup.cmake")
+    endif()
+    add_dependencies(suite-${label} ${ARGN})
+  endforeach()
+endfunction()
+
+# rtsup_add_test(name SOURCES ... [LINK deps...] [LABELS ...] [DEPENDS programs...] [SERIAL] [ENVIRONMENT ...] [TIMEOUT s])
+# One gtest program; each of its cases is a ctest case. Labels name the suites: unit, channel, hostile, integration, ...
+# DEPENDS: targets that the test starts or loads.
 function(rtsup_add_test name)
-  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT" "SOURCES;LINK;LABELS;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT" "SOURCES;LINK;LABELS;ENVIRONMENT;DEPENDS" ${ARGN})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
@@ -106,7 +124,13 @@ function(rtsup_add_test name)
     RTSUP_BUILD_DIR="${PROJECT_BINARY_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gmock GTest::gtest_main rtsup_options
     rtsup_sanitize)
-  set(properties LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+  if(ARG_DEPENDS)
+    add_dependencies(${name} ${ARG_DEPENDS})
+  endif()
+  rtsup_in_suite("${ARG_LABELS}" ${name})
+  # The discovery script flattens lists once: escaped, several labels arrive as one value.
+  string(REPLACE ";" "\\;" labels "${ARG_LABELS}")
+  set(properties LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT} SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
   if(ARG_SERIAL)
     list(APPEND properties RUN_SERIAL TRUE)
   endif()

@@ -1,11 +1,12 @@
-// rtsup-opgen: reads the binary schema of services.fbs and writes the operation table twice: as rows of a C++ macro and as
-// a Markdown table for the reference docs. Runs at build time only.
+// rtsup-opgen: reads the binary schema of services.fbs and writes the operation table twice: as
+// rows of a C++ macro and as a Markdown table for the reference docs. Runs at build time only.
 //
 // usage: rtsup-opgen services.bfbs operations.inc operations.md
-#include <cstdio>
-#include <cstdlib>
 #include <flatbuffers/reflection.h>
 #include <flatbuffers/util.h>
+
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <string>
 
@@ -42,8 +43,11 @@ std::map<unsigned long, Row> read_rows(const std::string& bytes) {
   std::map<unsigned long, Row> rows;
   for (const auto* service : *reflection::GetSchema(bytes.data())->services()) {
     for (const auto* call : *service->calls()) {
-      Row row{last_part(service->name()->str()), call->name()->str(),
-              last_part(call->request()->name()->str()), last_part(call->response()->name()->str()), {}};
+      Row row{last_part(service->name()->str()),
+              call->name()->str(),
+              last_part(call->request()->name()->str()),
+              last_part(call->response()->name()->str()),
+              {}};
       for (const auto* entry : *call->attributes()) {
         row.attributes[entry->key()->str()] = entry->value() ? entry->value()->str() : "";
       }
@@ -63,12 +67,15 @@ std::map<unsigned long, Row> read_rows(const std::string& bytes) {
 std::string make_table(const std::map<unsigned long, Row>& rows) {
   std::string out =
       "// Made by rtsup-opgen from schemas/services.fbs.\n"
-      "// RTSUP_OPERATION(service, method, opcode, name, request, response, component, target, target_kind,\n"
-      "//                 idempotent, metadata_max, grant); `none` where a row has no such field.\n";
+      "// RTSUP_OPERATION(service, method, opcode, name, request, response, component, target, "
+      "target_kind,\n"
+      "//                 idempotent, metadata_max, grant); `none` where a row has no such "
+      "field.\n";
   for (const auto& [number, row] : rows) {
-    out += "RTSUP_OPERATION(" + row.service + ", " + row.method + ", " + row.attribute("opcode", "") + ", \"" +
-           lower(row.service) + "." + row.attribute("name", "") + "\", " + row.request + ", " + row.response +
-           ", " + row.attribute("component", "none") + ", " + row.attribute("target", "none") + ", " +
+    out += "RTSUP_OPERATION(" + row.service + ", " + row.method + ", " +
+           row.attribute("opcode", "") + ", \"" + lower(row.service) + "." +
+           row.attribute("name", "") + "\", " + row.request + ", " + row.response + ", " +
+           row.attribute("component", "none") + ", " + row.attribute("target", "none") + ", " +
            row.attribute("target_kind", "none") + ", " +
            (row.attributes.count("idempotent") != 0 ? "true" : "false") + ", " +
            row.attribute("metadata", "4096") + ", " + row.attribute("grant", "base") + ")\n";
@@ -81,10 +88,11 @@ std::string make_docs(const std::map<unsigned long, Row>& rows) {
       "| operation | opcode | request | response | decided on | may be repeated | who |\n"
       "| --- | --- | --- | --- | --- | --- | --- |\n";
   for (const auto& [number, row] : rows) {
-    out += "| `" + lower(row.service) + "." + row.attribute("name", "") + "` | " + row.attribute("opcode", "") +
-           " | " + row.request + " | " + row.response + " | " + row.attribute("target", "") + " | " +
-           (row.attributes.count("idempotent") != 0 ? "yes" : "no") + " | " + row.attribute("grant", "base") +
-           " |\n";
+    out += "| `" + lower(row.service) + "." + row.attribute("name", "") + "` | " +
+           row.attribute("opcode", "") + " | " + row.request + " | " + row.response + " | " +
+           row.attribute("target", "") + " | " +
+           (row.attributes.count("idempotent") != 0 ? "yes" : "no") + " | " +
+           row.attribute("grant", "base") + " |\n";
   }
   return out;
 }
@@ -102,7 +110,8 @@ int main(int argc, char** argv) {
   const auto rows = read_rows(bytes);
   const std::string table = make_table(rows);
   const std::string docs = make_docs(rows);
-  if (!flatbuffers::SaveFile(argv[2], table, false) || !flatbuffers::SaveFile(argv[3], docs, false)) {
+  if (!flatbuffers::SaveFile(argv[2], table, false) ||
+      !flatbuffers::SaveFile(argv[3], docs, false)) {
     fail("cannot write");
   }
   return 0;

@@ -48,7 +48,8 @@ std::string_view step_name(Step step) noexcept {
 }
 
 Error sys_error_of(Step step, int error_number, int64_t number) noexcept {
-  return {.status = status_of(error_number), .step = step, .sys_errno = error_number, .number = number};
+  return {
+      .status = status_of(error_number), .step = step, .sys_errno = error_number, .number = number};
 }
 
 Error sys_error(Step step, int64_t number) noexcept { return sys_error_of(step, errno, number); }

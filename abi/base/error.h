@@ -1,7 +1,7 @@
 // Error: why a fallible function failed, small enough to cross a pipe before exec.
-// Owns:    nothing; 16 bytes, trivially copyable, no heap. Text is made where it is logged: describe().
-// Units:   `number` is the one figure that helps (a fd, an index, a size), 0 when there is none.
-// Threads: any.
+// Owns:    nothing; 16 bytes, trivially copyable, no heap. Text is made where it is logged:
+// describe(). Units:   `number` is the one figure that helps (a fd, an index, a size), 0 when there
+// is none. Threads: any.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ enum class Step : uint16_t {
 std::string_view step_name(Step step) noexcept;
 
 struct Error {
-  Status status = Status::kInternal;  // what the caller should do next: retry, give up, mend the input
+  Status status =
+      Status::kInternal;  // what the caller should do next: retry, give up, mend the input
   uint8_t reserved = 0;
   Step step = Step::kNone;
   int32_t sys_errno = 0;  // 0 when no system call failed

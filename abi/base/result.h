@@ -1,6 +1,6 @@
-// Result<T>: a value or an Error. A class of our own, because GCC 12 drops [[nodiscard]] on an alias.
-// Use only what std::expected has as well (value(), error(), transform, and_then; not map, map_error), so that the later
-// switch is this file.
+// Result<T>: a value or an Error. A class of our own, because GCC 12 drops [[nodiscard]] on an
+// alias. Use only what std::expected has as well (value(), error(), transform, and_then; not map,
+// map_error), so that the later switch is this file.
 #pragma once
 
 #include <tl/expected.hpp>
@@ -15,24 +15,26 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
  public:
   using tl::expected<T, Error>::expected;
   // Implicit by design: `return Error{...};` and `return value;` both read as what they mean.
-  Result(Error error) : tl::expected<T, Error>(tl::unexpect, error) {}  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor): see above
+  Result(Error error) : tl::expected<T, Error>(tl::unexpect, error) {}
 };
 
 template <>
 class [[nodiscard]] Result<void> : public tl::expected<void, Error> {
  public:
   using tl::expected<void, Error>::expected;
-  Result(Error error) : tl::expected<void, Error>(tl::unexpect, error) {}  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor): as above
+  Result(Error error) : tl::expected<void, Error>(tl::unexpect, error) {}
 };
 
 }  // namespace rtsup
 
 // Returns the error of a Result<void> or Result<T> expression from the current function.
-#define RTSUP_TRY(expression)                                 \
-  do {                                                        \
+#define RTSUP_TRY(expression)                                      \
+  do {                                                             \
     if (auto rtsup_try_result = (expression); !rtsup_try_result) { \
-      return rtsup_try_result.error();                        \
-    }                                                         \
+      return rtsup_try_result.error();                             \
+    }                                                              \
   } while (false)
 
 #define RTSUP_CONCAT_INNER(a, b) a##b

@@ -1,4 +1,5 @@
-// Status: the canonical codes of gRPC, which every answer of the Runtime ABI carries. Frozen: the numbers are part of ABI 1.
+// Status: the canonical codes of gRPC, which every answer of the Runtime ABI carries. Frozen: the
+// numbers are part of ABI 1.
 #pragma once
 
 #include <cstdint>
