@@ -1,0 +1,42 @@
+// Groups: the named groups of system calls, from groups.json in the folder of shipped policies.
+//   { "groups": { "@time": { "description": "...", "allow": [ "gettimeofday", "@core", {"call":
+//   ...} ] } } }
+// Owns:    the resolved groups; borrows the store and the mistakes, which must outlive it.
+// Threads: one at a time.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "manifest/document_store.h"
+#include "manifest/suggest.h"
+#include "manifest/syscall_rules.h"
+
+namespace rtsup::manifest {
+
+// What every function gets: what the C library, the SDK and the host need themselves.
+inline constexpr std::string_view kRuntimeGroup = "@runtime";
+
+class Groups {
+ public:
+  Groups(const std::string& policy_folder, DocumentStore& documents, Mistakes& mistakes);
+
+  bool contains(std::string_view name) const { return groups_.contains(name); }
+  Names names() const;
+  // The rules of a group that contains() knows.
+  const std::vector<RuleDraft>& rules(std::string_view name) const {
+    return groups_.find(name)->second;
+  }
+
+ private:
+  void resolve(const Member& group, const Node& all, std::vector<std::string_view>& open);
+  void read_entry(const Node& entry, const Member& group, const Node& all,
+                  std::vector<std::string_view>& open, std::vector<RuleDraft>& rules);
+
+  Mistakes& mistakes_;
+  std::map<std::string, std::vector<RuleDraft>, std::less<>> groups_;
+};
+
+}  // namespace rtsup::manifest

@@ -1,0 +1,290 @@
+#include "manifest/load.h"
+
+#include <algorithm>
+
+#include "abi/base/ids.h"
+#include "manifest/boundaries.h"
+#include "manifest/canonical.h"
+#include "manifest/document_store.h"
+#include "manifest/fields.h"
+#include "manifest/function_reader.h"
+#include "manifest/groups.h"
+#include "manifest/limits.h"
+#include "manifest/policy_reader.h"
+#include "manifest/policy_resolver.h"
+
+namespace rtsup::manifest {
+namespace {
+
+constexpr int64_t kVersion = 1;
+constexpr std::string_view kNameRule = "expected 1 to 63 of a-z, 0-9 and -, not beginning with -";
+
+class ManifestReader {
+ public:
+  ManifestReader(const Document& document, const FileSystem& files, const LoadSettings& settings,
+                 DocumentStore& documents, Mistakes& mistakes)
+      : root_(document.root),
+        folder_(folder_of(document.path)),
+        files_(files),
+        settings_(settings),
+        documents_(documents),
+        mistakes_(mistakes) {
+    manifest_.path = files.absolute(document.path);
+  }
+
+  Manifest read();
+
+ private:
+  void read_head();
+  std::string read_name(std::string_view key);
+  void read_accept();
+  const Node* read_table(std::string_view key, size_t count_max, std::string_view what);
+  void read_component(const Member& member);
+  void check_database_files();
+  void read_functions(const Node& functions);
+
+  const Node& root_;
+  std::string folder_;
+  const FileSystem& files_;
+  const LoadSettings& settings_;
+  DocumentStore& documents_;
+  Mistakes& mistakes_;
+  Manifest manifest_;
+};
+
+Manifest ManifestReader::read() {
+  static const Vocabulary kKeys{
+      {"$schema", "rtsup", "name", "tenant", "accept", "components", "functions"},
+      {"gateway", "telemetry", "attach", "providers", "uids", "resources", "description",
+       "include"}};
+  if (!check_object(root_, kKeys, mistakes_)) {
+    return {};
+  }
+  read_head();
+  read_accept();
+  if (const Node* const components = read_table("components", kComponentsMax, "component")) {
+    for (const Member& member : components->members) {
+      read_component(member);
+    }
+    check_database_files();
+  }
+  if (required(root_, "functions", mistakes_) != nullptr) {
+    if (const Node* const functions = read_table("functions", kFunctionsMax, "function")) {
+      read_functions(*functions);
+    }
+  }
+  return std::move(manifest_);
+}
+
+void ManifestReader::read_head() {
+  if (const Node* const schema = root_.find("$schema")) {
+    (void)read_text(*schema, mistakes_);
+  }
+  const Node* const version = required(root_, "rtsup", mistakes_);
+  if (version != nullptr &&
+      (version->kind != Node::Kind::kInteger || version->integer != kVersion)) {
+    mistakes_.add(*version, "this rtsup reads manifests of version " + std::to_string(kVersion));
+  }
+  if (required(root_, "name", mistakes_) != nullptr) {
+    manifest_.name = read_name("name");
+  }
+  manifest_.tenant = root_.find("tenant") == nullptr ? manifest_.name : read_name("tenant");
+}
+
+std::string ManifestReader::read_name(std::string_view key) {
+  const Node& node = *root_.find(key);
+  const auto name = read_text(node, mistakes_);
+  if (name && !is_valid_name(*name)) {
+    mistakes_.add(node, quote(*name) + " is no valid name: " + std::string(kNameRule));
+  }
+  return name.value_or("");
+}
+
+void ManifestReader::read_accept() {
+  const Node* const accept = root_.find("accept");
+  if (accept == nullptr || !check_array(*accept, mistakes_)) {
+    return;
+  }
+  Names names;
+  for (const Boundary& boundary : kBoundaries) {
+    names.push_back(boundary.name);
+  }
+  for (const Node& item : accept->items) {
+    const auto name = read_word(item, "boundary", {names, {"channel-trust"}}, mistakes_);
+    if (!name) {
+      continue;
+    }
+    if (!find_boundary(*name)->acceptable) {
+      mistakes_.add(item, "the boundary " + quote(*name) +
+                              " can not be given up: the others do not hold without it");
+    } else if (std::find(manifest_.accept.begin(), manifest_.accept.end(), *name) !=
+               manifest_.accept.end()) {
+      mistakes_.add(item, quote(*name) + " stands twice");
+    } else {
+      manifest_.accept.push_back(*name);
+    }
+  }
+}
+
+// An object keyed by names; nullptr when it is absent or no object.
+const Node* ManifestReader::read_table(std::string_view key, size_t count_max,
+                                       std::string_view what) {
+  const Node* const table = root_.find(key);
+  if (table == nullptr) {
+    return nullptr;
+  }
+  if (table->kind != Node::Kind::kObject) {
+    mistakes_.add(*table, "expected an object, found " + std::string(kind_name(table->kind)));
+    return nullptr;
+  }
+  if (table->members.size() > count_max) {
+    mistakes_.add(*table, "more than " + std::to_string(count_max));
+  }
+  for (const Member& member : table->members) {
+    if (!is_valid_name(member.name)) {
+      mistakes_.add(member, quote(member.name) + " is no valid name of a " + std::string(what) +
+                                ": " + std::string(kNameRule));
+    }
+  }
+  return table;
+}
+
+void ManifestReader::read_component(const Member& member) {
+  static const Vocabulary kTypes{
+      {"state.memory", "state.sqlite"},
+      {"state.redis", "state.etcd", "pubsub.memory", "pubsub.sqlite", "pubsub.redis", "pubsub.nats",
+       "configuration.file", "secrets.file", "lock.memory", "lock.redis", "sequencer.memory",
+       "bindings.http"}};
+  static const Vocabulary kMemoryKeys{{"type"}, {"settings", "bytes_max"}};
+  static const Vocabulary kSqliteKeys{{"type", "path"}, {"settings", "bytes_max"}};
+  // Always added, so that the position of the others is that of their keys.
+  Component& component = manifest_.components.emplace_back();
+  component.name = member.name;
+  const Node& node = member.value;
+  if (node.kind != Node::Kind::kObject) {
+    (void)check_object(node, kMemoryKeys, mistakes_);
+    return;
+  }
+  const Node* const type = required(node, "type", mistakes_);
+  const auto word = type == nullptr ? std::nullopt : read_word(*type, "type", kTypes, mistakes_);
+  if (!word) {
+    return;
+  }
+  const bool sqlite = *word == "state.sqlite";
+  component.type = sqlite ? ComponentType::kStateSqlite : ComponentType::kStateMemory;
+  (void)check_object(node, sqlite ? kSqliteKeys : kMemoryKeys, mistakes_);
+  if (!sqlite) {
+    return;
+  }
+  const Node* const path = node.find("path");
+  component.file = path == nullptr ? member.name + ".db" : read_text(*path, mistakes_).value_or("");
+  if (path != nullptr && !component.file.empty() && !is_plain_file_name(component.file)) {
+    mistakes_.add(*path,
+                  quote(component.file) +
+                      " must be a plain file name in the application's state folder: 1 to 64 of "
+                      "letters, digits, - _ and ., not beginning with a dot");
+  }
+}
+
+void ManifestReader::check_database_files() {
+  const Node& table = *root_.find("components");
+  for (size_t i = 0; i < manifest_.components.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      const Component& a = manifest_.components[j];
+      const Component& b = manifest_.components[i];
+      if (!b.file.empty() && a.file == b.file) {
+        mistakes_.add(table.members[i],
+                      "the component " + quote(a.name) + " has the same file, " + quote(b.file));
+      }
+    }
+  }
+}
+
+void ManifestReader::read_functions(const Node& functions) {
+  if (functions.members.empty()) {
+    mistakes_.add(functions, "expected at least one function");
+  }
+  const Groups groups(settings_.policy_folder, documents_, mistakes_);
+  ManifestNames names;
+  names.accept = manifest_.accept;
+  for (const Component& component : manifest_.components) {
+    names.components.push_back(component.name);
+  }
+  for (const Member& member : functions.members) {
+    names.functions.push_back(member.name);
+  }
+  PolicyReader policies({.files = files_,
+                         .documents = documents_,
+                         .groups = groups,
+                         .policy_folder = settings_.policy_folder,
+                         .manifest_folder = folder_,
+                         .mistakes = mistakes_});
+  PolicyResolver resolver(names, groups, mistakes_);
+  for (const Member& member : functions.members) {
+    Function function = read_function(member, folder_, files_, mistakes_);
+    const Node* const policy = member.value.find("policy");
+    PolicyDraft draft = policy == nullptr ? PolicyDraft{} : policies.read(*policy, folder_);
+    function.policy = resolver.resolve(std::move(draft), "/app/" + file_name_of(function.file));
+    function.policy.name = policy == nullptr                     ? "none"
+                           : policy->kind == Node::Kind::kString ? policy->text
+                                                                 : "inline";
+    manifest_.functions.push_back(std::move(function));
+  }
+}
+
+void add_digests(Manifest& manifest, const LoadSettings& settings) {
+  if (settings.digest == nullptr) {
+    return;
+  }
+  for (Function& function : manifest.functions) {
+    function.policy.digest = settings.digest(canonical_text(function.policy, manifest));
+  }
+}
+
+}  // namespace
+
+LoadOutcome load_manifest(const std::string& path, const FileSystem& files,
+                          const LoadSettings& settings) {
+  LoadOutcome outcome;
+  Mistakes mistakes;
+  DocumentStore documents(files, mistakes);
+  if (const Document* const document = documents.open(path, file_name_of(path), nullptr)) {
+    Manifest manifest = ManifestReader(*document, files, settings, documents, mistakes).read();
+    if (mistakes.empty()) {
+      add_digests(manifest, settings);
+      outcome.manifest = std::move(manifest);
+    }
+  }
+  outcome.mistakes = mistakes.take();
+  return outcome;
+}
+
+FilterOutcome load_daemon_filter(std::string_view name, const FileSystem& files,
+                                 const LoadSettings& settings) {
+  FilterOutcome outcome;
+  Mistakes mistakes;
+  DocumentStore documents(files, mistakes);
+  const Groups groups(settings.policy_folder, documents, mistakes);
+  const std::string file = std::string(name) + ".json";
+  const Document* const document =
+      documents.open(path_from(settings.policy_folder, file), file, nullptr);
+  if (document != nullptr) {
+    PolicyReader reader({.files = files,
+                         .documents = documents,
+                         .groups = groups,
+                         .policy_folder = settings.policy_folder,
+                         .manifest_folder = settings.policy_folder,
+                         .with_runtime = false,
+                         .mistakes = mistakes});
+    PolicyDraft draft = reader.read_document(*document);
+    const std::vector<RuleDraft> rules = join_rules(std::move(draft.allowed), mistakes);
+    if (mistakes.empty()) {
+      std::vector<RuleNote> notes;
+      fill_filter(rules, outcome.filter.emplace(), notes);
+    }
+  }
+  outcome.mistakes = mistakes.take();
+  return outcome;
+}
+
+}  // namespace rtsup::manifest

@@ -1,0 +1,215 @@
+#include "manifest/never.h"
+
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <string_view>
+
+#include "manifest/syscalls.h"
+
+namespace rtsup::manifest {
+namespace {
+
+struct NeverCall {
+  std::string_view name;
+  std::string_view why;
+};
+
+constexpr std::string_view kMounts = "it changes what files the sandbox sees";
+constexpr std::string_view kPeek = "it reaches into other processes";
+constexpr std::string_view kKernel = "it changes the kernel or the machine as a whole";
+constexpr std::string_view kIoUring = "its requests pass by the filter";
+constexpr std::string_view kSurface = "it opens kernel code that no function needs";
+constexpr std::string_view kKeys = "keys are shared between processes";
+constexpr std::string_view kHandle = "it opens files past the mounts";
+
+constexpr NeverCall kNeverCalls[] = {
+    {"io_uring_setup", kIoUring},
+    {"io_uring_enter", kIoUring},
+    {"io_uring_register", kIoUring},
+    {"ptrace", kPeek},
+    {"process_vm_readv", kPeek},
+    {"process_vm_writev", kPeek},
+    {"process_madvise", kPeek},
+    {"process_mrelease", kPeek},
+    {"pidfd_getfd", kPeek},
+    {"kcmp", kPeek},
+    {"move_pages", kPeek},
+    {"migrate_pages", kPeek},
+    {"bpf", kSurface},
+    {"userfaultfd", kSurface},
+    {"perf_event_open", kSurface},
+    {"fanotify_init", kSurface},
+    {"lookup_dcookie", kSurface},
+    {"modify_ldt", kSurface},
+    {"vmsplice", kSurface},
+    {"uselib", kSurface},
+    {"remap_file_pages", kSurface},
+    {"memfd_secret", kSurface},
+    {"keyctl", kKeys},
+    {"add_key", kKeys},
+    {"request_key", kKeys},
+    {"mount", kMounts},
+    {"umount2", kMounts},
+    {"pivot_root", kMounts},
+    {"chroot", kMounts},
+    {"move_mount", kMounts},
+    {"open_tree", kMounts},
+    {"fsopen", kMounts},
+    {"fsconfig", kMounts},
+    {"fsmount", kMounts},
+    {"fspick", kMounts},
+    {"mount_setattr", kMounts},
+    {"unshare", "it makes namespaces, in which a process has privileges again"},
+    {"setns", "it leaves the sandbox's namespaces"},
+    {"clone3",
+     "its flags are in memory, where no filter sees them; it answers ENOSYS and libc falls back to "
+     "clone"},
+    {"seccomp", "filters are the base's alone"},
+    {"fallocate", "it punches holes into shared memory that the base reads"},
+    {"personality", "it switches address space layout randomisation off"},
+    {"name_to_handle_at", kHandle},
+    {"open_by_handle_at", kHandle},
+    {"execve", "the base lets exactly one program be started, and does it itself"},
+    {"execveat", "the base lets exactly one program be started, and does it itself"},
+    {"setuid", "a function keeps its user id"},
+    {"setgid", "a function keeps its group id"},
+    {"setreuid", "a function keeps its user id"},
+    {"setregid", "a function keeps its group id"},
+    {"setresuid", "a function keeps its user id"},
+    {"setresgid", "a function keeps its group id"},
+    {"setfsuid", "a function keeps its user id"},
+    {"setfsgid", "a function keeps its group id"},
+    {"setgroups", "a function keeps its groups"},
+    {"capset", "a function has no capabilities"},
+    {"mknod", "it makes device files"},
+    {"mknodat", "it makes device files"},
+    {"kexec_load", kKernel},
+    {"kexec_file_load", kKernel},
+    {"init_module", kKernel},
+    {"finit_module", kKernel},
+    {"delete_module", kKernel},
+    {"reboot", kKernel},
+    {"swapon", kKernel},
+    {"swapoff", kKernel},
+    {"acct", kKernel},
+    {"quotactl", kKernel},
+    {"quotactl_fd", kKernel},
+    {"nfsservctl", kKernel},
+    {"iopl", kKernel},
+    {"ioperm", kKernel},
+    {"syslog", kKernel},
+    {"settimeofday", kKernel},
+    {"clock_settime", kKernel},
+    {"adjtimex", kKernel},
+    {"clock_adjtime", kKernel},
+    {"sethostname", kKernel},
+    {"setdomainname", kKernel},
+    {"vhangup", kKernel},
+};
+
+const abi::ArgumentTest* test_of(const abi::FilterRule& rule, uint8_t index) {
+  for (const abi::ArgumentTest& test : rule.tests) {
+    if (test.index == index) {
+      return &test;
+    }
+  }
+  return nullptr;
+}
+
+// Whether the rule holds only where all of these bits of the argument are 0.
+bool are_zero(const abi::FilterRule& rule, uint8_t index, uint64_t bits) {
+  const abi::ArgumentTest* const test = test_of(rule, index);
+  return test != nullptr && (test->mask & bits) == bits && (test->value & bits) == 0;
+}
+
+// The one value that an int argument has where the rule holds; -1 when it may have several.
+int64_t only_value(const abi::FilterRule& rule, uint8_t index) {
+  constexpr uint64_t kInt = 0xFFFFFFFF;
+  const abi::ArgumentTest* const test = test_of(rule, index);
+  return test != nullptr && (test->mask & kInt) == kInt ? static_cast<int64_t>(test->value & kInt)
+                                                        : -1;
+}
+
+bool is_one_of(int64_t value, std::initializer_list<int64_t> values) {
+  return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+std::string memory_reason(const abi::FilterRule& rule, std::string_view name) {
+  constexpr uint8_t kProt = 2;
+  constexpr uint8_t kFlags = 3;
+  if (are_zero(rule, kProt, PROT_EXEC)) {
+    return {};
+  }
+  if (name != "mmap") {
+    return "memory can not be made executable; test that \"prot\" is a \"subset of\" PROT_READ and "
+           "PROT_WRITE (a policy for engines that generate code is not supported yet)";
+  }
+  if (!are_zero(rule, kProt, PROT_WRITE)) {
+    return "memory can not be writable and executable at once; test \"prot\"";
+  }
+  if (!are_zero(rule, kFlags, MAP_ANONYMOUS | MAP_SHARED)) {
+    return "only private mappings of files can be executable; test \"flags\"";
+  }
+  return {};
+}
+
+std::string argument_reason(const abi::FilterRule& rule, std::string_view name) {
+  if (name == "mmap" || name == "mprotect" || name == "pkey_mprotect") {
+    return memory_reason(rule, name);
+  }
+  if (name == "clone") {
+    constexpr uint64_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+                                     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_PTRACE |
+                                     CLONE_PARENT;
+    return are_zero(rule, 0, kNamespaces)
+               ? ""
+               : "it can make namespaces; test \"flags\" (\"@threads\" allows what threads need)";
+  }
+  if (name == "madvise") {
+    const int64_t advice = only_value(rule, 2);
+    return advice >= 0 && !is_one_of(advice, {MADV_REMOVE, MADV_FREE, MADV_HWPOISON, 101})
+               ? ""
+               : "MADV_REMOVE and MADV_FREE punch holes into shared memory that the base reads; "
+                 "test \"advice\" with \"equals\" or \"in\"";
+  }
+  if (name == "ioctl") {
+    const int64_t command = only_value(rule, 1);
+    return command >= 0 && !is_one_of(command, {TIOCSTI, TIOCLINUX})
+               ? ""
+               : "TIOCSTI and TIOCLINUX type into terminals; test \"cmd\" with \"equals\" or "
+                 "\"in\"";
+  }
+  if (name == "prctl") {
+    return is_one_of(only_value(rule, 0), {PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_DUMPABLE})
+               ? ""
+               : "only names can be set by it; test that \"option\" is one of PR_SET_NAME, "
+                 "PR_GET_NAME, PR_SET_VMA, PR_GET_DUMPABLE";
+  }
+  if (name == "shmat") {
+    return are_zero(rule, 2, SHM_EXEC) ? "" : "shared memory can not be executable; test \"flags\"";
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string never_reason(const abi::FilterRule& rule) {
+  if (rule.errno_value != 0) {
+    return {};
+  }
+  const std::string_view name = call_name(rule.call);
+  for (const NeverCall& never : kNeverCalls) {
+    if (never.name == name) {
+      return std::string(never.why);
+    }
+  }
+  return argument_reason(rule, name);
+}
+
+}  // namespace rtsup::manifest
