@@ -1,0 +1,35 @@
+// Limits of the broker's services, each with its reason. The channel's own stand in abi/layout.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "abi/layout.h"
+
+namespace rtsup::broker {
+
+// Longer keys make poor index entries, and a bulk request of 64 KiB must hold many.
+inline constexpr size_t kKeyBytesMax = 1024;
+// Values are copied as a whole; larger ones belong in files.
+inline constexpr size_t kValueBytesMax = 8 * 1024 * 1024;
+// All values of one bulk call together: one payload, which must fit a window with room to spare.
+inline constexpr size_t kBulkValueBytesMax = 8 * 1024 * 1024;
+static_assert(kBulkValueBytesMax <= abi::kWindowBytesMax / 2);
+inline constexpr size_t kBulkItemsMax = 512;
+inline constexpr size_t kContentTypeBytesMax = 255;
+inline constexpr int64_t kTtlMsMax =
+    int64_t{100} * 365 * 24 * 3600 * 1000;  // keeps sums far from overflow
+// Requests of all sessions that may wait for components at a time; each costs 48 bytes, allocated
+// at start.
+inline constexpr size_t kStatePendingMax = 8192;
+
+// Calls that wait for a free instance of one function. Beyond it waiting only burns the caller's
+// deadline.
+inline constexpr size_t kInvokeQueueMax = 256;
+// Invocations of all functions under way or waiting.
+inline constexpr size_t kInvokePendingMax = 8192;
+// How deep events may nest. A caller that hides its depth is bounded by the event slots that each
+// level occupies, and by its own deadline, which every level inherits.
+inline constexpr uint32_t kInvokeDepthMax = 16;
+
+}  // namespace rtsup::broker
