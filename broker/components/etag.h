@@ -1,0 +1,28 @@
+// Etags: 64 bits that change with every write of a key, as 16 hexadecimal digits on the wire. A
+// keyed hash of a counter, so that they say nothing about how often the neighbours write, and with
+// a key drawn at start, so that one from an earlier life of a store does not match by accident.
+// Threads: one at a time for EtagSource; the functions any.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace rtsup::broker {
+
+class EtagSource {
+ public:
+  EtagSource();
+  uint64_t next() noexcept;  // never 0
+
+ private:
+  std::array<unsigned char, 16> key_;
+  uint64_t count_ = 0;
+};
+
+using EtagText = std::array<char, 16>;
+EtagText format_etag(uint64_t etag) noexcept;
+// 0 for what is no etag; no stored etag is 0, so that it matches nothing.
+uint64_t parse_etag(std::string_view text) noexcept;
+
+}  // namespace rtsup::broker

@@ -1,0 +1,47 @@
+#include "broker/services/dispatcher.h"
+
+namespace rtsup::broker {
+namespace {
+
+constexpr uint16_t service_of(uint16_t opcode) noexcept { return opcode & 0xFF00; }
+
+}  // namespace
+
+void Dispatcher::handle(Call& call) {
+  const Decision decision = parts_.access.decide(call);
+  if (decision.verdict == Verdict::kDenied) {
+    ++parts_.meter.of(call.principal()).denied;
+    return answer_failure(call, parts_.builder, abi::Reason::kNotGranted);
+  }
+  if (decision.verdict == Verdict::kAbsent) {
+    return answer_failure(call, parts_.builder, abi::Reason::kFunctionUnknown);
+  }
+  if (shut_) {
+    return answer_failure(call, parts_.builder, abi::Reason::kShuttingDown);
+  }
+  if (call.principal().kind == abi::PrincipalKind::kFunction) {
+    const uint32_t retry_ms = parts_.quota.admit(call.principal().function, parts_.timers.now_ns());
+    if (retry_ms != 0) {
+      return answer_failure(call, parts_.builder, abi::Reason::kCallsPerSecond, retry_ms);
+    }
+  }
+  serve(call, decision);
+}
+
+void Dispatcher::serve(Call& call, const Decision& decision) {
+  const uint16_t opcode = call.operation().opcode;
+  switch (service_of(opcode)) {
+    case service_of(abi::op::kStateGet):
+      return parts_.state.handle(call, decision.component);
+    case service_of(abi::op::kInvokeCall):
+      return parts_.invoke.handle(call, decision.callee);
+    default:
+      break;
+  }
+  if (opcode == abi::op::kBaseUsage) {
+    return parts_.usage.handle(call);
+  }
+  answer_failure(call, parts_.builder, abi::Reason::kUnknownOperation);
+}
+
+}  // namespace rtsup::broker

@@ -1,0 +1,43 @@
+// Dispatcher: what happens with every call that the channel hands over: service boundary, quota,
+// service. Nothing reaches a service that the boundary has not granted. Owns:    the quota.
+// Everything else must outlive it. Threads: the shard's only.
+#pragma once
+
+#include "broker/access/access.h"
+#include "broker/access/quota.h"
+#include "broker/core/answer.h"
+#include "broker/core/call_handler.h"
+#include "broker/core/post.h"
+#include "broker/meter/meter.h"
+#include "broker/services/invoke_service.h"
+#include "broker/services/state_service.h"
+#include "broker/services/usage_service.h"
+
+namespace rtsup::broker {
+
+class Dispatcher final : public CallHandler {
+ public:
+  struct Parts {
+    const Access& access;
+    Quota quota;
+    Meter& meter;
+    const Timers& timers;
+    AnswerBuilder& builder;
+    StateService& state;
+    InvokeService& invoke;
+    UsageService& usage;
+  };
+  explicit Dispatcher(Parts parts) : parts_(std::move(parts)) {}
+
+  void handle(Call& call) override;
+  // From now on every new call is refused; those under way are answered.
+  void shut() noexcept { shut_ = true; }
+
+ private:
+  void serve(Call& call, const Decision& decision);
+
+  Parts parts_;
+  bool shut_ = false;
+};
+
+}  // namespace rtsup::broker

@@ -1,0 +1,356 @@
+#include "broker/services/state_service.h"
+
+#include <algorithm>
+
+#include "broker/services/key.h"
+#include "schemas/state_generated.h"
+
+namespace rtsup::broker {
+namespace {
+
+using abi::Reason;
+
+constexpr size_t kNameBytesMax = 63;
+constexpr size_t kPrefixBytesMax = 2 * (kNameBytesMax + 1);
+// All keys of one request come out of one table.
+constexpr size_t kKeyBytesOfRequestMax = abi::kMetadataBytesMax + kBulkItemsMax * kPrefixBytesMax;
+// What one outcome of a bulk write adds to the answer's table beside its key: the item's table and
+// offset, padding, an etag, the longest reason. Held by
+// StateServiceTest.LargestBulkWriteIsAnswered.
+constexpr size_t kOutcomeBytes = 96;
+constexpr uint32_t kRetryAfterMs = 10;
+
+std::string_view view(const flatbuffers::String* text) noexcept {
+  return text == nullptr ? std::string_view() : std::string_view(text->c_str(), text->size());
+}
+
+template <typename Table>
+const Table& table_of(const Call& call) noexcept {
+  return *flatbuffers::GetRoot<Table>(call.metadata().data());
+}
+
+// An absent etag and an empty one are the same.
+Reason set_expectation(StateWrite& write, const flatbuffers::String* etag,
+                       abi::Concurrency concurrency) noexcept {
+  if (concurrency != abi::Concurrency::LastWrite && concurrency != abi::Concurrency::FirstWrite) {
+    return Reason::kConcurrencyInvalid;
+  }
+  if (etag != nullptr && etag->size() > 0) {
+    write.expect = Expect::kEtag;
+    write.etag = parse_etag(view(etag));
+  } else if (concurrency == abi::Concurrency::FirstWrite) {
+    write.expect = Expect::kAbsent;
+  }
+  return Reason::kNone;
+}
+
+// The fields that set and an item of bulk_set share.
+template <typename Fields>
+Reason read_set_fields(const Fields& fields, const WallClock& clock, StateWrite& write) noexcept {
+  if (fields.ttl_ms() < 0 || fields.ttl_ms() > kTtlMsMax) {
+    return Reason::kTtlInvalid;
+  }
+  write.content_type = view(fields.content_type());
+  if (!is_valid_content_type(write.content_type)) {
+    return Reason::kContentTypeInvalid;
+  }
+  write.expires_unix_ms = fields.ttl_ms() == 0 ? 0 : clock.unix_ms() + fields.ttl_ms();
+  return set_expectation(write, fields.etag(), fields.concurrency());
+}
+
+// Reads the bytes once from memory that the caller can still write.
+Reason read_value(const Payload& payload, size_t offset, size_t length, ValueRef& value) noexcept {
+  value = ValueRef::make(length);
+  if (value.size() != length) {
+    return Reason::kNoMemory;
+  }
+  payload.copy(offset, value.fill());
+  return Reason::kNone;
+}
+
+}  // namespace
+
+StateService::StateService(std::string_view tenant, std::string_view application,
+                           std::vector<StateStore*> stores, AnswerBuilder& builder,
+                           const WallClock& clock)
+    : prefix_(std::string(tenant) + "/" + std::string(application) + "/"),
+      stores_(std::move(stores)),
+      builder_(builder),
+      clock_(clock),
+      pending_(kStatePendingMax, [this] { return Pending(*this); }) {
+  RTSUP_CHECK(prefix_.size() <= kPrefixBytesMax);
+  key_bytes_.reserve(kKeyBytesOfRequestMax);
+  keys_.reserve(kBulkItemsMax);
+  sorted_keys_.reserve(kBulkItemsMax);
+  writes_.reserve(kBulkItemsMax);
+}
+
+void StateService::handle(Call& call, ComponentIndex component) {
+  StateStore* store = component.value < stores_.size() ? stores_[component.value] : nullptr;
+  if (store == nullptr) {
+    answer_failure(call, builder_, Reason::kNotGranted);
+    return;
+  }
+  start_request();
+  Reason reason = Reason::kUnknownOperation;
+  switch (call.operation().opcode) {
+    case abi::op::kStateGet:
+      reason = get(call, *store);
+      break;
+    case abi::op::kStateSet:
+      reason = set(call, *store);
+      break;
+    case abi::op::kStateDelete:
+      reason = erase(call, *store);
+      break;
+    case abi::op::kStateBulkGet:
+      reason = bulk_get(call, *store);
+      break;
+    case abi::op::kStateBulkSet:
+      reason = bulk_set(call, *store);
+      break;
+    case abi::op::kStateBulkDelete:
+      reason = bulk_erase(call, *store);
+      break;
+    default:
+      break;
+  }
+  if (reason != Reason::kNone) {
+    answer_failure(call, builder_, reason, reason == Reason::kTooManyCalls ? kRetryAfterMs : 0);
+  }
+}
+
+Reason StateService::get(Call& call, StateStore& store) {
+  const Reason reason = add_key(view(table_of<abi::StateGetRequest>(call).key()));
+  return reason != Reason::kNone ? reason : submit_read(call, store);
+}
+
+Reason StateService::set(Call& call, StateStore& store) {
+  const auto& table = table_of<abi::StateSetRequest>(call);
+  if (const Reason reason = add_key(view(table.key())); reason != Reason::kNone) {
+    return reason;
+  }
+  const size_t size = call.payload().size();
+  if (size > kValueBytesMax) {
+    return Reason::kValueTooLarge;
+  }
+  StateWrite write{.key = keys_.front()};
+  if (const Reason reason = read_set_fields(table, clock_, write); reason != Reason::kNone) {
+    return reason;
+  }
+  if (const Reason reason = read_value(call.payload(), 0, size, write.value);
+      reason != Reason::kNone) {
+    return reason;
+  }
+  writes_.push_back(std::move(write));
+  return submit_write(call, store);
+}
+
+Reason StateService::erase(Call& call, StateStore& store) {
+  const auto& table = table_of<abi::StateDeleteRequest>(call);
+  if (const Reason reason = add_key(view(table.key())); reason != Reason::kNone) {
+    return reason;
+  }
+  StateWrite write{.key = keys_.front(), .erase = true};
+  if (const Reason reason = set_expectation(write, table.etag(), table.concurrency());
+      reason != Reason::kNone) {
+    return reason;
+  }
+  writes_.push_back(std::move(write));
+  return submit_write(call, store);
+}
+
+Reason StateService::bulk_get(Call& call, StateStore& store) {
+  const auto& keys = *table_of<abi::StateBulkGetRequest>(call).keys();
+  if (keys.size() > kBulkItemsMax) {
+    return Reason::kTooManyItems;
+  }
+  for (const auto* key : keys) {
+    if (const Reason reason = add_key(view(key)); reason != Reason::kNone) {
+      return reason;
+    }
+  }
+  return submit_read(call, store);
+}
+
+Reason StateService::bulk_set(Call& call, StateStore& store) {
+  const auto& items = *table_of<abi::StateBulkSetRequest>(call).items();
+  const size_t payload_size = call.payload().size();
+  if (payload_size > kBulkValueBytesMax) {
+    return Reason::kValueTooLarge;
+  }
+  if (items.size() > kBulkItemsMax) {
+    return Reason::kTooManyItems;
+  }
+  size_t total = 0;
+  for (const auto* item : items) {
+    if (const Reason reason = add_key(view(item->key())); reason != Reason::kNone) {
+      return reason;
+    }
+    const uint64_t offset = item->value() == nullptr ? 0 : item->value()->offset();
+    const uint64_t length = item->value() == nullptr ? 0 : item->value()->length();
+    if (offset > payload_size || length > payload_size - offset) {
+      return Reason::kPartInvalid;
+    }
+    // Parts may overlap, so that their sum says what is stored, not the payload's size.
+    total += length;
+    if (total > kBulkValueBytesMax) {
+      return Reason::kValueTooLarge;
+    }
+    StateWrite write{.key = keys_.back()};
+    if (const Reason reason = read_set_fields(*item, clock_, write); reason != Reason::kNone) {
+      return reason;
+    }
+    if (const Reason reason = read_value(call.payload(), offset, length, write.value);
+        reason != Reason::kNone) {
+      return reason;
+    }
+    writes_.push_back(std::move(write));
+  }
+  return submit_write(call, store);
+}
+
+Reason StateService::bulk_erase(Call& call, StateStore& store) {
+  const auto& items = *table_of<abi::StateBulkDeleteRequest>(call).items();
+  if (items.size() > kBulkItemsMax) {
+    return Reason::kTooManyItems;
+  }
+  for (const auto* item : items) {
+    if (const Reason reason = add_key(view(item->key())); reason != Reason::kNone) {
+      return reason;
+    }
+    StateWrite write{.key = keys_.back(), .erase = true};
+    if (const Reason reason = set_expectation(write, item->etag(), item->concurrency());
+        reason != Reason::kNone) {
+      return reason;
+    }
+    writes_.push_back(std::move(write));
+  }
+  return submit_write(call, store);
+}
+
+Reason StateService::submit_read(Call& call, StateStore& store) {
+  Pending* pending = pending_.take();
+  if (pending == nullptr) {
+    return Reason::kTooManyCalls;
+  }
+  pending->call = &call;
+  store.read(keys_, *pending);
+  return Reason::kNone;
+}
+
+Reason StateService::submit_write(Call& call, StateStore& store) {
+  // Refused now rather than carried out and then not answered.
+  if (key_bytes_.size() + keys_.size() * kOutcomeBytes >
+      abi::kMetadataBytesMax + keys_.size() * prefix_.size()) {
+    return Reason::kTooManyItems;
+  }
+  if (has_duplicates()) {
+    return Reason::kDuplicateKey;
+  }
+  Pending* pending = pending_.take();
+  if (pending == nullptr) {
+    return Reason::kTooManyCalls;
+  }
+  pending->call = &call;
+  store.write(writes_, *pending);
+  writes_.clear();  // drops the values
+  return Reason::kNone;
+}
+
+Reason StateService::add_key(std::string_view key) {
+  if (!is_valid_key(key)) {
+    return Reason::kKeyInvalid;
+  }
+  const size_t start = key_bytes_.size();
+  RTSUP_CHECK(start + prefix_.size() + key.size() <= key_bytes_.capacity());
+  key_bytes_ += prefix_;
+  key_bytes_ += key;
+  keys_.push_back(std::string_view(key_bytes_).substr(start));
+  return Reason::kNone;
+}
+
+void StateService::start_request() noexcept {
+  key_bytes_.clear();
+  keys_.clear();
+  writes_.clear();
+}
+
+bool StateService::has_duplicates() {
+  if (keys_.size() < 2) {
+    return false;
+  }
+  sorted_keys_ = keys_;
+  std::sort(sorted_keys_.begin(), sorted_keys_.end());
+  return std::adjacent_find(sorted_keys_.begin(), sorted_keys_.end()) != sorted_keys_.end();
+}
+
+Call& StateService::Pending::finish() noexcept {
+  Call& answered = *call;
+  call = nullptr;
+  service_->pending_.give(this);
+  return answered;
+}
+
+void StateService::Pending::failed(Reason reason, uint32_t retry_after_ms) {
+  answer_failure(finish(), service_->builder_, reason, retry_after_ms);
+}
+
+void StateService::Pending::read_done(std::span<const StateItem> items) {
+  Call& answered = finish();
+  if (answered.operation().opcode == abi::op::kStateBulkGet) {
+    service_->answer_bulk_get(answered, items);
+  } else {
+    service_->answer_get(answered, items.front());
+  }
+}
+
+void StateService::Pending::write_done(std::span<const StateOutcome> outcomes) {
+  Call& answered = finish();
+  const uint16_t opcode = answered.operation().opcode;
+  if (opcode == abi::op::kStateBulkSet || opcode == abi::op::kStateBulkDelete) {
+    service_->answer_bulk_write(answered, outcomes);
+    return;
+  }
+  const StateOutcome& outcome = outcomes.front();
+  if (outcome.reason != Reason::kNone) {
+    answer_failure(answered, service_->builder_, outcome.reason);
+    return;
+  }
+  auto& builder = service_->builder_.start();
+  if (opcode == abi::op::kStateSet) {
+    const auto etag = service_->etag_string(outcome.etag);
+    answered.answer(Status::kOk,
+                    service_->builder_.finish(abi::CreateStateSetResponse(builder, etag)), {});
+  } else {
+    answered.answer(
+        Status::kOk,
+        service_->builder_.finish(abi::CreateStateDeleteResponse(builder, outcome.existed)), {});
+  }
+}
+
+flatbuffers::Offset<flatbuffers::String> StateService::etag_string(uint64_t etag) {
+  if (etag == 0) {
+    return 0;
+  }
+  const EtagText text = format_etag(etag);
+  return builder_.current().CreateString(text.data(), text.size());
+}
+
+void StateService::answer_get(Call& call, const StateItem& item) {
+  if (item.reason != Reason::kNone) {
+    answer_failure(call, builder_, item.reason);
+    return;
+  }
+  auto& builder = builder_.start();
+  const auto etag = etag_string(item.etag);
+  flatbuffers::Offset<flatbuffers::String> content_type;
+  if (!item.content_type.empty()) {
+    content_type = builder.CreateString(item.content_type.data(), item.content_type.size());
+  }
+  const auto response =
+      abi::CreateStateGetResponse(builder, item.found, etag, item.expires_unix_ms, content_type);
+  call.answer(Status::kOk, builder_.finish(response), item.value);
+}
+
+}  // namespace rtsup::broker
