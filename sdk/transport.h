@@ -24,22 +24,22 @@ struct Trace {
 struct EventContext {
   uint64_t correlation = 0;  // 0 = none
   uint64_t deadline_ns = 0;  // CLOCK_MONOTONIC
-  Trace trace;
+  Trace trace = {};
 };
 
 struct Request {
   uint16_t opcode = 0;
-  Bytes metadata;
-  Bytes payload;            // copied once, before call() waits
+  Bytes metadata = {};
+  Bytes payload = {};       // copied once, before call() waits
   uint64_t timeout_ns = 0;  // 0 = what is left of the event's deadline, or the default
-  EventContext context;
+  EventContext context = {};
 };
 
 // Status of the call; metadata and payload lie where the base put them until release(lease).
 struct Answer {
   Status status = Status::kUnavailable;
-  Bytes metadata;
-  Bytes payload;
+  Bytes metadata = {};
+  Bytes payload = {};
   uint64_t lease = 0;  // 0 = nothing to release
   const char* reason =
       nullptr;  // static text, when the answer is the library's own and not the base's
@@ -47,16 +47,16 @@ struct Answer {
 
 struct Event {
   uint16_t opcode = 0;
-  Bytes metadata;
-  Bytes payload;
+  Bytes metadata = {};
+  Bytes payload = {};
   uint64_t lease = 0;
-  EventContext context;
+  EventContext context = {};
   uint64_t timeout_ns = 0;  // what was left when it was taken up
 };
 
 // Room in the sender's memory for one answer to an event.
 struct ReplyRoom {
-  std::span<std::byte> bytes;
+  std::span<std::byte> bytes = {};
   uint64_t handle = 0;  // 0 = none
 };
 

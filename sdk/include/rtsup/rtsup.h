@@ -184,8 +184,8 @@ RTSUP_API int rtsup_state_delete(rtsup_string component, rtsup_string key,
 typedef struct rtsup_state_item {
   size_t size;
   rtsup_string key;
-  rtsup_bytes value;       /* in: to set; out: as got */
-  rtsup_state_write write; /* in: set and delete */
+  rtsup_bytes value;              /* in: to set; out: as got */
+  const rtsup_state_write* write; /* in: set and delete; NULL = last write */
   /* out, valid until the answer is released: */
   int32_t status;
   int32_t found;
@@ -194,7 +194,8 @@ typedef struct rtsup_state_item {
   int64_t expires_unix_ms;
   rtsup_string reason;
 } rtsup_state_item;
-/* Each item has its own status; the call's status says whether the whole was carried out. */
+/* Items stand `items[0].size` bytes apart, so that the struct can grow. Each item has its own
+ * status; the call's status says whether the whole was carried out. */
 RTSUP_API int rtsup_state_bulk_get(rtsup_string component, rtsup_state_item* items, size_t count,
                                    const rtsup_options* options, rtsup_answer* answer);
 RTSUP_API int rtsup_state_bulk_set(rtsup_string component, rtsup_state_item* items, size_t count,

@@ -224,10 +224,23 @@ class Items : public Answer {
     }
     return true;
   }
-  std::vector<rtsup_state_item>& raw_items() noexcept { return items_; }
+  void add(const Item& item) {
+    auto raw = RTSUP_INIT(rtsup_state_item);
+    raw.key = detail::raw(item.key);
+    raw.value = item.value.raw();
+    items_.push_back(raw);
+    writes_.push_back(item.write.raw());
+  }
+  rtsup_state_item* raw_items() noexcept {
+    for (size_t i = 0; i < items_.size(); ++i) {
+      items_[i].write = &writes_[i];
+    }
+    return items_.data();
+  }
 
  private:
   std::vector<rtsup_state_item> items_;
+  std::vector<rtsup_state_write> writes_;
 };
 
 // A state component of the manifest.
@@ -267,7 +280,7 @@ class State {
                          const Options& options = {}) const {
     Items items;
     for (const std::string_view key : keys) {
-      add(items, {.key = key});
+      items.add({.key = key});
     }
     return run(std::move(items), &rtsup_state_bulk_get, options);
   }
@@ -280,23 +293,16 @@ class State {
 
  private:
   rtsup_string name() const noexcept { return detail::raw(component_); }
-  static void add(Items& items, const Item& item) {
-    auto raw = RTSUP_INIT(rtsup_state_item);
-    raw.key = detail::raw(item.key);
-    raw.value = item.value.raw();
-    raw.write = item.write.raw();
-    items.raw_items().push_back(raw);
-  }
   static Items collect(std::span<const Item> source) {
     Items items;
     for (const Item& item : source) {
-      add(items, item);
+      items.add(item);
     }
     return items;
   }
   template <typename Call>
   Result<Items> run(Items items, Call call, const Options& options) const {
-    const int code = call(name(), items.raw_items().data(), items.size(),
+    const int code = call(name(), items.raw_items(), items.size(),
                           detail::RawOptions(options).get(), items.raw());
     if (code != RTSUP_OK) {
       return items.to_status(code);

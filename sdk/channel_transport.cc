@@ -1,0 +1,545 @@
+#include "sdk/channel_transport.h"
+
+#include <bit>
+#include <climits>
+
+#include "abi/operation.h"
+#include "abi/shared_copy.h"
+#include "schemas/session_generated.h"
+#include "sys/clock.h"
+#include "sys/futex.h"
+
+namespace rtsup::sdk {
+namespace {
+
+constexpr uint64_t kDefaultTimeoutNs = 5'000'000'000;
+constexpr uint64_t kTimeoutMaxNs = 3'600'000'000'000;
+// How long after the base's own deadline the library stops waiting for the base's answer.
+constexpr uint64_t kGraceNs = 1'000'000'000;
+// The base frees ring slots and memory of answers without a doorbell; who needs some looks again
+// after this time.
+constexpr int64_t kRoomPollNs = 50'000;
+constexpr uint32_t kPayloadAlignment = 16;
+
+uint64_t now_ns() noexcept { return static_cast<uint64_t>(sys::monotonic_ns()); }
+
+// As futex_wait() takes it.
+int64_t time_left(uint64_t deadline_ns) noexcept {
+  if (deadline_ns == UINT64_MAX) {
+    return sys::kFutexForever;
+  }
+  const uint64_t now = now_ns();
+  return deadline_ns > now ? static_cast<int64_t>(deadline_ns - now) : 0;
+}
+
+constexpr uint32_t padded(size_t bytes) noexcept {
+  return static_cast<uint32_t>((bytes + kPayloadAlignment - 1) & ~size_t{kPayloadAlignment - 1});
+}
+
+Answer own_answer(Status status, const char* reason) noexcept {
+  return {.status = status, .reason = reason};
+}
+
+uint64_t pack_lease(const abi::Frame& frame) noexcept {
+  return frame.lease == abi::kNoLease
+             ? 0
+             : (uint64_t{frame.lease_generation} << 32) | (frame.lease + 1);
+}
+
+}  // namespace
+
+ChannelTransport::ChannelTransport(Regions regions) noexcept
+    : regions_(std::move(regions)), down_(regions_.down_header()), up_(regions_.up_header()) {
+  memory_.use(regions_.up.bytes());
+}
+
+Result<std::unique_ptr<ChannelTransport>> ChannelTransport::attach(sys::UniqueFd socket,
+                                                                   uint64_t timeout_ns) {
+  RTSUP_ASSIGN(Regions regions, Regions::attach(std::move(socket), timeout_ns));
+  return std::unique_ptr<ChannelTransport>(new ChannelTransport(std::move(regions)));
+}
+
+// ---- calls ----
+
+Answer ChannelTransport::call(const Request& request) noexcept {
+  const uint64_t now = now_ns();
+  uint64_t timeout = request.timeout_ns != 0 ? request.timeout_ns : kDefaultTimeoutNs;
+  if (request.context.deadline_ns != 0) {
+    if (request.context.deadline_ns <= now) {
+      return own_answer(Status::kDeadlineExceeded, "DEADLINE_EXCEEDED");
+    }
+    const uint64_t left = request.context.deadline_ns - now;
+    timeout = request.timeout_ns != 0 ? std::min(timeout, left) : left;
+  }
+  timeout = std::min(timeout, kTimeoutMaxNs);
+  const Begun begun = begin(request, timeout, now + timeout);
+  if (begun.slot == nullptr) {
+    return begun.failure;
+  }
+  Slot& slot = *begun.slot;
+  const bool answered =
+      wait([&slot] { return slot.state.load() == SlotState::kDone; }, now + timeout + kGraceNs);
+  auto pending = SlotState::kPending;
+  if (!answered && slot.state.compare_exchange_strong(pending, SlotState::kAbandoned)) {
+    // The slot and its memory stay taken until the base's late answer, if there is one.
+    return closed_.load() ? own_answer(Status::kUnavailable, "BASE_GONE")
+                          : own_answer(Status::kDeadlineExceeded, "DEADLINE_EXCEEDED");
+  }
+  return finish(slot);
+}
+
+ChannelTransport::Begun ChannelTransport::begin(const Request& request, uint64_t timeout_ns,
+                                                uint64_t deadline_ns) noexcept {
+  const size_t total = padded(request.metadata.size()) + request.payload.size();
+  if (request.metadata.size() > abi::kMetadataBytesMax ||
+      request.payload.size() > abi::kWindowBytesMax) {
+    return {.failure = own_answer(Status::kResourceExhausted, "PAYLOAD_TOO_LARGE")};
+  }
+  const auto bytes = static_cast<uint32_t>(total);
+  Slot* slot = nullptr;
+  for (;;) {
+    if (UpMemory::needs_window(bytes)) {
+      Answer failure = ensure_window(bytes, deadline_ns);
+      if (failure.status != Status::kOk) {
+        return {.failure = failure};
+      }
+    }
+    if (try_begin(request, timeout_ns, bytes, slot)) {
+      return {.slot = slot};
+    }
+    if (closed_.load()) {
+      return {.failure = own_answer(Status::kUnavailable, "BASE_GONE")};
+    }
+    const uint64_t now = now_ns();
+    if (now >= deadline_ns) {
+      return {.failure = own_answer(Status::kResourceExhausted, "NO_ROOM")};
+    }
+    pause(std::min(deadline_ns, now + kRoomPollNs));
+  }
+}
+
+bool ChannelTransport::try_begin(const Request& request, uint64_t timeout_ns, uint32_t bytes,
+                                 Slot*& slot) noexcept {
+  UpRange memory;
+  std::byte* to = nullptr;
+  size_t index = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    memory_.reclaim(down_.up_head.load(std::memory_order_acquire));
+    if (free_slots_ == 0 || !has_ring_room()) {
+      return false;
+    }
+    if (bytes > 0) {
+      const auto taken = memory_.take(bytes);
+      if (!taken) {
+        return false;
+      }
+      memory = *taken;
+      to = memory_.address(memory);
+    }
+    index = static_cast<size_t>(std::countr_zero(free_slots_));
+    free_slots_ &= free_slots_ - 1;
+    slot = &slots_[index];
+    slot->memory = memory;
+    slot->correlation = (++calls_made_ << 6) | index;
+  }
+  abi::Frame frame;
+  frame.correlation = slot->correlation;
+  frame.opcode = request.opcode;
+  frame.timeout_ns = timeout_ns;
+  frame.parent = request.context.correlation;
+  std::memcpy(frame.trace_id, request.context.trace.trace_id, sizeof frame.trace_id);
+  std::memcpy(frame.span_id, request.context.trace.span_id, sizeof frame.span_id);
+  frame.trace_flags = request.context.trace.flags;
+  if (bytes > 0) {
+    const auto metadata_bytes = static_cast<uint32_t>(request.metadata.size());
+    const auto payload_bytes = static_cast<uint32_t>(request.payload.size());
+    abi::copy_once(to, request.metadata.data(), metadata_bytes);
+    abi::copy_once(to + padded(metadata_bytes), request.payload.data(), payload_bytes);
+    if (metadata_bytes != 0) {
+      frame.metadata = {memory.window, memory.offset, metadata_bytes, 0};
+    }
+    if (payload_bytes != 0) {
+      frame.payload = {memory.window, memory.offset + padded(metadata_bytes), payload_bytes, 0};
+    }
+    copied_.fetch_add(bytes, std::memory_order_relaxed);  // a figure: orders nothing
+  }
+  // Relaxed: the base sees the slot's request only after publish(), and nobody else knows the slot
+  // yet.
+  slot->state.store(SlotState::kPending, std::memory_order_relaxed);
+  {
+    const std::lock_guard lock(mutex_);
+    if (!has_ring_room()) {  // others published in between
+      memory_.give(memory);
+      slot->state.store(SlotState::kFree, std::memory_order_relaxed);
+      free_slots_ |= uint64_t{1} << index;
+      return false;
+    }
+    publish(frame);
+  }
+  ring();
+  return true;
+}
+
+Answer ChannelTransport::finish(Slot& slot) noexcept {
+  const abi::Frame& frame = slot.answer;
+  Answer answer{.status = frame.status <= kStatusMax ? Status{frame.status} : Status::kUnknown,
+                .metadata = resolve(frame.metadata),
+                .payload = resolve(frame.payload),
+                .lease = pack_lease(frame)};
+  const std::lock_guard lock(mutex_);
+  memory_.give(slot.memory);
+  slot.state.store(SlotState::kFree,
+                   std::memory_order_relaxed);  // the lock orders it before the next user
+  free_slots_ |= uint64_t{1} << (&slot - slots_.data());
+  return answer;
+}
+
+bool ChannelTransport::has_ring_room() const noexcept {
+  // Acquire: the base has copied what stood in the slots that are used again; partner: its release
+  // store.
+  return tail_ - down_.up_head.load(std::memory_order_acquire) < abi::kRingFrames;
+}
+
+void ChannelTransport::publish(abi::Frame& frame) noexcept {
+  frame.sequence = tail_;
+  abi::copy_once(regions_.up_slot(tail_), &frame, sizeof frame);
+  ++tail_;
+  // seq_cst: orders the frame and its bytes before the index, and the index before ring()'s look at
+  // the sleep flags.
+  up_.request_tail.store(tail_);
+}
+
+void ChannelTransport::ring() noexcept {
+  if (regions_.shard_page().asleep.load() != 0 || down_.hot.load() == 0) {
+    doorbells_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
+    static_cast<void>(regions_.doorbell.notify());
+  }
+}
+
+void ChannelTransport::release(uint64_t lease) noexcept {
+  const uint64_t number = (lease & 0xFFFFFFFF) - 1;
+  if (lease != 0 && number < abi::kLeases) {
+    // Release: every read of the leased bytes comes before; partner: the base's acquire load before
+    // it uses them again.
+    up_.released[number].store(static_cast<uint32_t>(lease >> 32), std::memory_order_release);
+  }
+}
+
+void ChannelTransport::give_back(const abi::Frame& frame) noexcept { release(pack_lease(frame)); }
+
+// ---- waiting ----
+
+template <typename Done>
+bool ChannelTransport::wait(const Done& done, uint64_t deadline_ns) noexcept {
+  for (;;) {
+    if (done()) {
+      return true;
+    }
+    if (closed_.load() || now_ns() >= deadline_ns) {
+      return false;
+    }
+    const uint32_t seen = progress_.load();
+    if (!leading_.exchange(true)) {
+      lead(done, deadline_ns);
+      leading_.store(false);
+      wake_followers();
+      continue;
+    }
+    followers_.fetch_add(1);
+    if (!done() && leading_.load() && !closed_.load()) {
+      sys::futex_wait(progress_, seen, time_left(deadline_ns));
+    }
+    followers_.fetch_sub(1);
+  }
+}
+
+void ChannelTransport::pause(uint64_t end_ns) noexcept {
+  wait([] { return false; }, end_ns);
+}
+
+template <typename Done>
+void ChannelTransport::lead(const Done& done, uint64_t deadline_ns) noexcept {
+  for (;;) {
+    if (drain()) {
+      wake_followers();
+    }
+    if (done() || closed_.load()) {
+      return;
+    }
+    if (spin()) {
+      continue;
+    }
+    if (now_ns() >= deadline_ns) {
+      return;
+    }
+    sleep(done, deadline_ns);
+    if (down_.ending.load(std::memory_order_acquire) != 0) {
+      wake_followers();  // the thread that serves may be one of them
+    }
+  }
+}
+
+// True when there is a frame.
+bool ChannelTransport::spin() noexcept {
+  const uint64_t budget =
+      spin_.next(down_.spin_budget_ns.load(std::memory_order_relaxed));  // a hint: orders nothing
+  if (budget == 0) {
+    return false;
+  }
+  const uint64_t start = now_ns();
+  for (;;) {
+    for (int i = 0; i < 32; ++i) {
+      if (down_.response_tail.load(std::memory_order_acquire) != head_) {
+        spin_.hit(now_ns() - start);
+        return true;
+      }
+      abi::cpu_relax();
+    }
+    if (now_ns() - start >= budget) {
+      spin_.miss();
+      return false;
+    }
+  }
+}
+
+template <typename Done>
+void ChannelTransport::sleep(const Done& done, uint64_t deadline_ns) noexcept {
+  const uint32_t expected = down_.wake_word.load();
+  up_.asleep.store(1);
+  if (down_.response_tail.load() == head_ && !done()) {
+    sleeps_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
+    const sys::FutexWait woken = sys::futex_wait(down_.wake_word, expected, time_left(deadline_ns));
+    const bool is_quiet = down_.response_tail.load() == head_;
+    if (is_quiet && woken != sys::FutexWait::kTimeout && is_base_gone(regions_.socket)) {
+      closed_.store(true);
+    }
+  }
+  up_.asleep.store(0);
+}
+
+void ChannelTransport::wake_followers() noexcept {
+  if (followers_.load() > 0) {
+    progress_.fetch_add(1);
+    sys::futex_wake(progress_, INT_MAX);
+  }
+}
+
+void ChannelTransport::stop() noexcept {
+  stopping_.store(true);
+  sys::futex_wake(down_.wake_word, INT_MAX);
+  progress_.fetch_add(1);
+  sys::futex_wake(progress_, INT_MAX);
+}
+
+// ---- the down ring ----
+
+bool ChannelTransport::drain() noexcept {
+  const uint64_t tail = down_.response_tail.load(std::memory_order_acquire);
+  if (tail == head_) {
+    return false;
+  }
+  while (head_ != tail) {
+    abi::Frame frame;
+    abi::copy_once(&frame, regions_.down_slot(head_), sizeof frame);
+    ++head_;
+    // Release: the copy comes before the base may write the slot again; partner: the base's acquire
+    // load.
+    up_.down_head.store(head_, std::memory_order_release);
+    dispatch(frame);
+  }
+  return true;
+}
+
+void ChannelTransport::dispatch(const abi::Frame& frame) noexcept {
+  if (frame.kind == abi::FrameKind::kResponse) {
+    take_answer(frame);
+    return;
+  }
+  if (frame.kind != abi::FrameKind::kRequest) {
+    give_back(frame);
+    return;
+  }
+  if (frame.opcode == abi::op::kEventWindowOffer) {
+    take_offer(frame);
+    return;
+  }
+  const uint64_t tail = event_tail_.load(std::memory_order_relaxed);  // only the leader changes it
+  if (tail - event_head_.load(std::memory_order_acquire) == events_.size()) {
+    give_back(frame);  // more events than the base may send: it counts them as silent
+    return;
+  }
+  events_[tail % events_.size()] = frame;
+  event_tail_.store(tail + 1);
+}
+
+void ChannelTransport::take_answer(const abi::Frame& frame) noexcept {
+  Slot& slot = slots_[frame.correlation & (abi::kRingFrames - 1)];
+  const SlotState state = slot.state.load();
+  if ((state != SlotState::kPending && state != SlotState::kAbandoned) ||
+      slot.correlation != frame.correlation) {
+    give_back(frame);
+    return;
+  }
+  slot.answer = frame;
+  auto pending = SlotState::kPending;
+  if (!slot.state.compare_exchange_strong(pending, SlotState::kDone)) {
+    give_back(frame);  // its caller has left
+    slot.answer.lease = abi::kNoLease;
+    finish(slot);
+  }
+}
+
+Bytes ChannelTransport::resolve(const abi::Range& range) const noexcept {
+  if (range.length == 0) {
+    return {};
+  }
+  const sys::ReadOnlyMapping* mapping = &regions_.down;
+  if (range.window != 0) {
+    const uint32_t index = range.window - abi::kWindowsMax - 1;
+    if (index >= down_windows_.size()) {
+      return {};
+    }
+    mapping = &down_windows_[index];
+  }
+  const auto slice = mapping->slice(range.offset, range.length);
+  return slice ? *slice : Bytes();
+}
+
+// ---- events ----
+
+Next ChannelTransport::next_event(Event& event) noexcept {
+  const auto has_event = [this] {
+    return event_tail_.load() !=
+           event_head_.load(std::memory_order_relaxed);  // only this thread changes the head
+  };
+  const auto is_over = [this] {
+    return stopping_.load() || down_.ending.load(std::memory_order_acquire) != 0;
+  };
+  wait([&] { return has_event() || is_over(); }, UINT64_MAX);
+  if (!has_event()) {
+    return stopping_.load() ? Next::kStopped : closed_.load() ? Next::kBaseGone : Next::kAsked;
+  }
+  const uint64_t head = event_head_.load(std::memory_order_relaxed);
+  const abi::Frame frame = events_[head % events_.size()];
+  event_head_.store(head + 1, std::memory_order_release);
+  events_taken_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
+  event = Event{.opcode = frame.opcode,
+                .metadata = resolve(frame.metadata),
+                .payload = resolve(frame.payload),
+                .lease = pack_lease(frame),
+                .timeout_ns = frame.timeout_ns};
+  event.context.correlation = frame.correlation;
+  event.context.deadline_ns = now_ns() + frame.timeout_ns;
+  std::memcpy(event.context.trace.trace_id, frame.trace_id, sizeof frame.trace_id);
+  std::memcpy(event.context.trace.span_id, frame.span_id, sizeof frame.span_id);
+  event.context.trace.flags = frame.trace_flags;
+  return Next::kEvent;
+}
+
+std::optional<ChannelTransport::Memory> ChannelTransport::take_memory(
+    uint32_t bytes, uint64_t deadline_ns) noexcept {
+  for (;;) {
+    if (UpMemory::needs_window(bytes) && ensure_window(bytes, deadline_ns).status != Status::kOk) {
+      return std::nullopt;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      memory_.reclaim(down_.up_head.load(std::memory_order_acquire));
+      if (const auto taken = memory_.take(bytes)) {
+        return Memory{*taken, memory_.address(*taken)};
+      }
+    }
+    const uint64_t now = now_ns();
+    if (now >= deadline_ns || closed_.load()) {
+      return std::nullopt;
+    }
+    pause(std::min(deadline_ns, now + kRoomPollNs));
+  }
+}
+
+ReplyRoom ChannelTransport::reply_room(size_t bytes) noexcept {
+  if (bytes == 0 || bytes > abi::kWindowBytesMax) {
+    return {};
+  }
+  const auto memory = take_memory(static_cast<uint32_t>(bytes), now_ns() + kDefaultTimeoutNs);
+  if (!memory) {
+    return {};
+  }
+  const UpRange& range = memory->range;
+  const uint64_t handle =
+      (uint64_t{range.window} << 56) | (uint64_t{range.offset} << 28) | range.length;
+  return {.bytes = {memory->address, bytes}, .handle = handle};
+}
+
+static UpRange range_of(uint64_t handle) noexcept {
+  constexpr uint64_t kMask = (1U << 28) - 1;
+  return {static_cast<uint32_t>(handle >> 56), static_cast<uint32_t>((handle >> 28) & kMask),
+          static_cast<uint32_t>(handle & kMask)};
+}
+
+void ChannelTransport::drop_room(const ReplyRoom& room) noexcept {
+  const std::lock_guard lock(mutex_);
+  memory_.give(range_of(room.handle));
+}
+
+void ChannelTransport::reply(const Event& event, Status status, Bytes metadata,
+                             const ReplyRoom& room, size_t payload_bytes) noexcept {
+  copied_.fetch_add(payload_bytes, std::memory_order_relaxed);  // a figure: orders nothing
+  publish_answer(event.context.correlation, status, metadata, range_of(room.handle),
+                 static_cast<uint32_t>(payload_bytes));
+  release(event.lease);
+}
+
+void ChannelTransport::publish_answer(uint64_t correlation, Status status, Bytes metadata,
+                                      UpRange payload, uint32_t payload_bytes) noexcept {
+  abi::Frame frame;
+  frame.kind = abi::FrameKind::kResponse;
+  frame.correlation = correlation;
+  frame.status = static_cast<uint8_t>(status);
+  UpRange table;
+  if (!metadata.empty()) {
+    const auto taken =
+        take_memory(static_cast<uint32_t>(metadata.size()), now_ns() + kDefaultTimeoutNs);
+    if (taken) {
+      table = taken->range;
+      abi::copy_once(taken->address, metadata.data(), metadata.size());
+      frame.metadata = {table.window, table.offset, table.length, 0};
+    } else {
+      frame.status = static_cast<uint8_t>(Status::kResourceExhausted);
+      payload_bytes = 0;
+    }
+  }
+  if (payload_bytes != 0) {
+    frame.payload = {payload.window, payload.offset, payload_bytes, 0};
+  }
+  for (;;) {
+    {
+      const std::lock_guard lock(mutex_);
+      memory_.reclaim(down_.up_head.load(std::memory_order_acquire));
+      if (has_ring_room()) {
+        memory_.give_after(tail_, table);
+        memory_.give_after(tail_, payload);
+        publish(frame);
+        break;
+      }
+    }
+    if (closed_.load() || stopping_.load()) {
+      return;
+    }
+    // Not wait(): the leader itself comes here with the answer to a window offer.
+    sys::futex_wait(progress_, progress_.load(), kRoomPollNs);
+  }
+  ring();
+}
+
+host::Counters ChannelTransport::counters() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return {.calls = calls_made_,
+          .events = events_taken_.load(std::memory_order_relaxed),
+          .doorbells_sent = doorbells_.load(std::memory_order_relaxed),
+          .sleeps = sleeps_.load(std::memory_order_relaxed),
+          .bytes_copied = copied_.load(std::memory_order_relaxed)};
+}
+
+}  // namespace rtsup::sdk

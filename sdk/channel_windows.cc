@@ -1,0 +1,152 @@
+// The large windows of ChannelTransport: asked for when a request does not fit the region, offered
+// by the base when an answer does not.
+#include <bit>
+
+#include "abi/operation.h"
+#include "schemas/session_generated.h"
+#include "sdk/channel_transport.h"
+#include "sys/clock.h"
+
+namespace rtsup::sdk {
+namespace {
+
+constexpr uint32_t kSmallestWindow = 256 * 1024;
+constexpr uint32_t kWindowStep =
+    1024 * 1024;  // above it windows grow in steps, so that 8 MiB and a table do not take 16
+
+uint32_t window_bytes_for(uint32_t bytes) noexcept {
+  if (bytes <= kSmallestWindow) {
+    return kSmallestWindow;
+  }
+  return bytes <= kWindowStep ? std::bit_ceil(bytes)
+                              : (bytes + kWindowStep - 1) / kWindowStep * kWindowStep;
+}
+
+Bytes bytes_of(const flatbuffers::FlatBufferBuilder& builder) noexcept {
+  return std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
+}
+
+Answer no_window(Status status, const char* reason) noexcept {
+  return {.status = status, .reason = reason};
+}
+
+}  // namespace
+
+// OK when there is a window of the size, even if it is in use now.
+Answer ChannelTransport::ensure_window(uint32_t bytes, uint64_t deadline_ns) noexcept {
+  for (;;) {
+    uint32_t released = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (memory_.has_window(bytes)) {
+        return {.status = Status::kOk};
+      }
+      if (memory_.has_window_place()) {
+        memory_.window_asked(true);
+        break;
+      }
+      released = memory_.remove_free_window();
+    }
+    if (static_cast<uint64_t>(sys::monotonic_ns()) >= deadline_ns || closed_.load()) {
+      return no_window(Status::kResourceExhausted, "NO_ROOM");
+    }
+    if (released != 0) {
+      flatbuffers::FlatBufferBuilder builder(256);
+      builder.Finish(abi::CreateWindowReleaseRequest(builder, released));
+      release(
+          call({.opcode = abi::op::kSessionWindowRelease, .metadata = bytes_of(builder)}).lease);
+    } else {
+      pause(static_cast<uint64_t>(sys::monotonic_ns()) + 100'000);
+    }
+  }
+  Answer answer = ask_window(window_bytes_for(bytes));
+  const std::lock_guard lock(mutex_);
+  memory_.window_asked(false);
+  return answer;
+}
+
+Answer ChannelTransport::ask_window(uint32_t bytes) noexcept {
+  flatbuffers::FlatBufferBuilder builder(256);
+  builder.Finish(abi::CreateWindowRequest(builder, abi::Direction::Up, bytes));
+  const Answer asked = call({.opcode = abi::op::kSessionWindow, .metadata = bytes_of(builder)});
+  if (asked.status != Status::kOk || asked.metadata.empty()) {
+    release(asked.lease);
+    return asked.status == Status::kResourceExhausted || asked.status == Status::kOk
+               ? no_window(Status::kResourceExhausted, "PAYLOAD_TOO_LARGE")
+               : no_window(asked.status, asked.reason == nullptr ? "WINDOW_REFUSED" : asked.reason);
+  }
+  const auto* granted = flatbuffers::GetRoot<abi::WindowResponse>(asked.metadata.data());
+  const uint32_t number = granted->window();
+  const uint32_t size = granted->bytes();
+  release(asked.lease);
+  const sys::UniqueFd fd = find_window(number);
+  auto mapping = sys::WritableMapping::create(fd.get(), size, sys::Prefault::kYes);
+  if (!mapping) {
+    return no_window(Status::kResourceExhausted, "WINDOW_MAP");
+  }
+  builder.Clear();
+  builder.Finish(abi::CreateWindowReadyRequest(builder, number));
+  const Answer ready =
+      call({.opcode = abi::op::kSessionWindowReady, .metadata = bytes_of(builder)});
+  release(ready.lease);
+  if (ready.status != Status::kOk) {
+    return no_window(ready.status, "WINDOW_REFUSED");
+  }
+  const std::lock_guard lock(mutex_);
+  memory_.add_window(number, std::move(*mapping));
+  return {.status = Status::kOk};
+}
+
+// The descriptor that the base sent for the window; messages about other windows are kept for who
+// waits for them.
+sys::UniqueFd ChannelTransport::find_window(uint32_t number) noexcept {
+  const std::lock_guard lock(socket_mutex_);
+  for (ReceivedWindow& early : early_) {
+    if (early.fd.is_open() && early.window == number) {
+      return std::move(early.fd);
+    }
+  }
+  for (;;) {
+    auto received = receive_window(regions_.socket);
+    if (!received) {
+      return {};
+    }
+    if (received->window == number) {
+      return std::move(received->fd);
+    }
+    for (ReceivedWindow& early : early_) {
+      if (!early.fd.is_open()) {
+        early = std::move(*received);
+        break;
+      }
+    }
+  }
+}
+
+// The base offers a window to receive into, or takes one back (bytes 0). No span into it is held
+// then: the base waits for that.
+void ChannelTransport::take_offer(const abi::Frame& frame) noexcept {
+  const Bytes metadata = resolve(frame.metadata);
+  Status status = Status::kInvalidArgument;
+  if (!metadata.empty()) {
+    const auto* offer = flatbuffers::GetRoot<abi::WindowOfferEvent>(metadata.data());
+    const uint32_t index = offer->window() - abi::kWindowsMax - 1;
+    if (index < down_windows_.size() && offer->bytes() == 0) {
+      down_windows_[index] = {};
+      status = Status::kOk;
+    } else if (index < down_windows_.size()) {
+      const sys::UniqueFd fd = find_window(offer->window());
+      auto mapping = sys::ReadOnlyMapping::create(fd.get(), offer->bytes(), sys::Prefault::kYes);
+      if (mapping) {
+        down_windows_[index] = std::move(*mapping);
+        status = Status::kOk;
+      } else {
+        status = Status::kResourceExhausted;
+      }
+    }
+  }
+  give_back(frame);
+  publish_answer(frame.correlation, status, {}, {}, 0);
+}
+
+}  // namespace rtsup::sdk

@@ -1,0 +1,75 @@
+#include "sdk/client.h"
+
+#include <atomic>
+#include <cstring>
+
+namespace rtsup::sdk {
+namespace {
+
+// Release at attach, acquire at each call: a thread that sees the transport sees it whole.
+std::atomic<Transport*> the_transport{nullptr};
+
+}  // namespace
+
+Transport* transport() noexcept { return the_transport.load(std::memory_order_acquire); }
+
+void set_transport(std::unique_ptr<Transport> transport) noexcept {
+  delete the_transport.exchange(transport.release(), std::memory_order_acq_rel);
+}
+
+EventContext& current_event() noexcept {
+  thread_local EventContext context;
+  return context;
+}
+
+flatbuffers::FlatBufferBuilder& fresh_builder() noexcept {
+  thread_local flatbuffers::FlatBufferBuilder builder(1024);
+  builder.Clear();
+  return builder;
+}
+
+flatbuffers::Offset<flatbuffers::String> encode(Builder& builder, rtsup_string text) {
+  return text.length == 0 ? flatbuffers::Offset<flatbuffers::String>()
+                          : builder.CreateString(text.data, text.length);
+}
+
+PairsOffset encode_metadata(Builder& builder, const rtsup_options& options) {
+  if (options.metadata_count == 0) {
+    return {};
+  }
+  std::vector<flatbuffers::Offset<abi::Pair>> pairs;
+  pairs.reserve(options.metadata_count);
+  for (size_t i = 0; i < options.metadata_count; ++i) {
+    const rtsup_pair& pair = options.metadata[i];
+    pairs.push_back(abi::CreatePair(builder, builder.CreateString(pair.name.data, pair.name.length),
+                                    builder.CreateString(pair.value.data, pair.value.length)));
+  }
+  return builder.CreateVector(pairs);
+}
+
+Answer send(uint16_t opcode, const Builder& table, Bytes payload, const rtsup_options& options,
+            rtsup_answer& filled) noexcept {
+  Answer answer{.status = Status::kUnavailable, .reason = "NOT_ATTACHED"};
+  if (Transport* base = transport(); base != nullptr) {
+    answer =
+        base->call({.opcode = opcode,
+                    .metadata = std::as_bytes(std::span(table.GetBufferPointer(), table.GetSize())),
+                    .payload = payload,
+                    .timeout_ns = options.timeout_ns,
+                    .context = current_event()});
+  }
+  filled.handle = reinterpret_cast<void*>(static_cast<uintptr_t>(answer.lease));
+  if (answer.status == Status::kOk) {
+    filled.data = raw(answer.payload);
+  } else if (answer.reason != nullptr) {
+    filled.reason = {answer.reason, std::strlen(answer.reason)};
+  } else if (!answer.metadata.empty()) {
+    const auto* failure = flatbuffers::GetRoot<abi::Failure>(answer.metadata.data());
+    filled.reason = raw(failure->reason());
+    filled.message = raw(failure->message());
+    filled.retry_after_ms = failure->retry_after_ms();
+  }
+  return answer;
+}
+
+}  // namespace rtsup::sdk
