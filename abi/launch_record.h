@@ -32,6 +32,11 @@ struct LaunchRecord {
 };
 static_assert(sizeof(LaunchRecord) == 64);
 
+// Where a host finds what it needs: 0 to 2 are the standard streams, 3 is kSessionFd.
+inline constexpr int kHostStatusFd = 4;
+inline constexpr int kHostGoFd = 5;
+inline constexpr int kHostPlanFd = 6;
+
 // The call that a host makes once its filter is on, so that the supervisor sees the filter at work:
 // it is in no group and no policy can allow it, so it always comes back as a notification. Answered
 // with kProbeAnswer, never executed.

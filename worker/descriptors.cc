@@ -1,0 +1,107 @@
+#include "worker/descriptors.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+
+namespace rtsup::worker {
+namespace {
+
+// One descriptor on its way: first above all numbers in use, then to where it belongs.
+struct Move {
+  int high = -1;
+  int to = -1;
+};
+
+Result<void> close_between(unsigned first, unsigned last) noexcept {
+  if (first > last) {
+    return {};
+  }
+  // The raw call: glibc's wrapper came with 2.34 only.
+  if (::syscall(SYS_close_range, first, last, 0U) < 0) {
+    return sys_error(Step::kFdLayout, first);
+  }
+  return {};
+}
+
+Result<int> lift(int fd, int above) noexcept {
+  const int high = ::fcntl(fd, F_DUPFD_CLOEXEC, above);
+  if (high < 0) {
+    return sys_error(Step::kFdLayout, fd);
+  }
+  return high;
+}
+
+// Closes every descriptor below `end` that no move filled.
+Result<void> close_gaps(std::span<const Move> moves, int end) noexcept {
+  int first_open = 0;
+  for (int number = 0; number <= kDescriptorNumberMax + 1; ++number) {
+    const bool wanted = std::any_of(moves.begin(), moves.end(),
+                                    [number](const Move& move) { return move.to == number; });
+    if (wanted || number > kDescriptorNumberMax) {
+      const int last = number > kDescriptorNumberMax ? end - 1 : number - 1;
+      if (last >= first_open) {
+        RTSUP_TRY(close_between(static_cast<unsigned>(first_open), static_cast<unsigned>(last)));
+      }
+      first_open = number + 1;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> lay_out_descriptors(Lockdown& lockdown) noexcept {
+  const auto* const wanted = lockdown.plan->descriptors();
+  const unsigned count = wanted == nullptr ? 0 : wanted->size();
+  int above =
+      std::max({kDescriptorNumberMax, lockdown.status_fd, lockdown.go_fd, lockdown.program_fd});
+  for (unsigned i = 0; i < count; ++i) {
+    above = std::max(above, wanted->Get(i)->from());
+  }
+  ++above;
+  RTSUP_TRY(close_between(static_cast<unsigned>(above), UINT_MAX));
+
+  for (int* const fd : {&lockdown.status_fd, &lockdown.go_fd, &lockdown.program_fd}) {
+    if (*fd >= 0) {
+      const int inherited = *fd;
+      RTSUP_ASSIGN(*fd, lift(inherited, above));
+    }
+  }
+  std::array<Move, kDescriptorsMax> moves;
+  int kept_end = above;
+  for (unsigned i = 0; i < count; ++i) {
+    RTSUP_ASSIGN(moves[i].high, lift(wanted->Get(i)->from(), above));
+    moves[i].to = wanted->Get(i)->to();
+  }
+  for (unsigned i = 0; i < count; ++i) {
+    if (::dup3(moves[i].high, moves[i].to, 0) < 0) {
+      return sys_error(Step::kFdLayout, moves[i].to);
+    }
+    ::close(moves[i].high);
+  }
+  for (const int fd : {lockdown.status_fd, lockdown.go_fd, lockdown.program_fd}) {
+    kept_end = std::max(kept_end, fd + 1);
+  }
+  RTSUP_TRY(close_gaps({moves.data(), count}, above));
+  RTSUP_TRY(close_between(static_cast<unsigned>(kept_end), UINT_MAX));
+  if (lockdown.trace_fd >= 0) {
+    lockdown.trace_fd = STDERR_FILENO;
+  }
+  return {};
+}
+
+Result<void> keep_status_only(Lockdown& lockdown) noexcept {
+  const auto status = static_cast<unsigned>(lockdown.status_fd);
+  if (status > 0) {
+    RTSUP_TRY(close_between(0, status - 1));
+  }
+  lockdown.trace_fd = -1;
+  return close_between(status + 1, UINT_MAX);
+}
+
+}  // namespace rtsup::worker
