@@ -1,0 +1,90 @@
+// Monitor: takes what workers print and the calls their policies forbid, on behalf of a supervisor
+// that never reads a byte a worker wrote.
+// Owns:    every descriptor that came over the link, until kForget; the link itself is borrowed.
+// Units:   at most kWorkersMax workers; one read of at most kLogFrameBytesMax per ready pipe and
+// turn, so that no worker can hold up another; the first violation of a worker only. Errors: turn()
+// ends with kAborted when the supervisor has closed the link; anything else is the monitor's own
+// environment breaking. A bad command is ignored, its descriptors are closed. Hostile: output and
+// notifications are the workers'; both are copied, never interpreted. A notified call stays
+// unanswered: its process waits until it is killed, or gets ENOSYS when the monitor ends. Threads:
+// one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+
+#include "abi/monitor_link.h"
+#include "monitor/log_file.h"
+#include "monitor/rate.h"
+#include "sys/epoll.h"
+#include "sys/seccomp_notify.h"
+#include "sys/socket.h"
+
+namespace rtsup::monitor {
+
+inline constexpr size_t kWorkersMax = 2048;  // three pipes' ends, file and listener each
+// What one worker may print on and on; a burst is what a start-up or a crash prints.
+inline constexpr Rate::Limits kRateLimits = {.bytes_per_second = 4 * 1024 * 1024,
+                                             .burst_bytes = 1024 * 1024};
+// Left in the pipes of a worker that is gone: two pipes as large as an unprivileged process can
+// make them.
+inline constexpr size_t kLastWordsMax = 2 * 1024 * 1024;
+
+class Monitor {
+ public:
+  static Result<std::unique_ptr<Monitor>> create(int link);
+
+  // Says that the monitor serves.
+  Result<void> announce();
+  // Waits for events and handles each once.
+  Result<void> turn();
+  // The supervisor is gone: what is in the pipes is written, then everything is closed.
+  void finish();
+
+  [[nodiscard]] size_t worker_count() const noexcept { return workers_.size(); }
+
+ private:
+  struct Worker {
+    Worker(LogFile file, int64_t now_ns) : log(std::move(file)), rate(kRateLimits, now_ns) {}
+    LogFile log;
+    Rate rate;
+    std::array<sys::UniqueFd, 2> pipes;  // output, error
+    sys::SeccompListener listener;
+    bool paused = false;  // both pipes are left unread until resume_ns
+    int64_t resume_ns = 0;
+    bool violated = false;
+  };
+  enum class Source : uint8_t { kLink = 0, kOutput = 1, kError = 2, kListener = 3 };
+
+  Monitor(int link, sys::Epoll epoll) : link_(link), epoll_(std::move(epoll)) {}
+
+  void handle(const epoll_event& event);
+  Result<void> handle_link(uint32_t events);
+  Result<bool> take_command();
+  void watch(const abi::MonitorCommand& command, sys::ReceivedFds& fds);
+  void listen(const abi::MonitorCommand& command, sys::ReceivedFds& fds);
+  void forget(uint32_t id);
+  void read_pipe(uint32_t id, Worker& worker, size_t index);
+  size_t read_once(Worker& worker, size_t index);
+  void drain(Worker& worker);
+  void close_pipe(Worker& worker, size_t index);
+  void pause(uint32_t id, Worker& worker, int64_t now_ns);
+  void resume_paused();
+  [[nodiscard]] std::chrono::nanoseconds time_to_resume() const;
+  void take_notification(uint32_t id, Worker& worker, uint32_t events);
+  void close_listener(Worker& worker);
+  Result<void> send_reports();
+
+  int link_;
+  sys::Epoll epoll_;
+  std::map<uint32_t, Worker> workers_;
+  std::deque<abi::MonitorReport> reports_;  // at most one a worker
+  size_t paused_count_ = 0;
+  bool waiting_for_room_ = false;
+  std::array<std::byte, abi::kLogFrameBytesMax> buffer_{};
+};
+
+}  // namespace rtsup::monitor

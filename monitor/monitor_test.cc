@@ -1,0 +1,237 @@
+#include "monitor/monitor.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "sys/memory.h"
+#include "sys/prctl.h"
+#include "sys/seccomp_load.h"
+
+namespace rtsup::monitor {
+namespace {
+
+constexpr uint64_t kLogBytes = 1 << 20;
+
+// The test is the supervisor at one end of the link and the worker at the other end of the pipes.
+class MonitorTest : public testing::Test {
+ protected:
+  struct Watched {
+    sys::UniqueFd output;
+    sys::UniqueFd error;
+    sys::UniqueFd log;
+  };
+
+  void send(abi::MonitorCommandVerb verb, uint32_t worker, std::vector<int> fds = {}) {
+    abi::MonitorCommand command{};
+    command.magic = abi::kMonitorMagic;
+    command.verb = verb;
+    command.worker = worker;
+    command.log_bytes_max = kLogBytes;
+    ASSERT_TRUE(sys::send_record(link_.first.get(), command, fds));
+    ASSERT_TRUE(monitor_->turn());
+  }
+
+  Watched watch(uint32_t worker) {
+    auto output = sys::create_pipe().value();
+    auto error = sys::create_pipe().value();
+    Watched watched{.output = std::move(output.write),
+                    .error = std::move(error.write),
+                    .log = sys::create_memfd("log", 0).value()};
+    send(abi::MonitorCommandVerb::kWatch, worker,
+         {output.read.get(), error.read.get(), watched.log.get()});
+    return watched;
+  }
+
+  static void print(const sys::UniqueFd& pipe, const std::string& text) {
+    ASSERT_TRUE(sys::write_all(pipe.get(), std::as_bytes(std::span(text))));
+  }
+
+  // Texts of the frames of one stream, joined.
+  static std::string logged(const sys::UniqueFd& log, Stream stream) {
+    std::string bytes(static_cast<size_t>(::lseek(log.get(), 0, SEEK_END)), '\0');
+    EXPECT_EQ(::pread(log.get(), bytes.data(), bytes.size(), 0),
+              static_cast<ssize_t>(bytes.size()));
+    std::string text;
+    for (size_t offset = 0; offset < bytes.size();) {
+      abi::LogFrame frame;
+      std::memcpy(&frame, bytes.data() + offset, sizeof frame);
+      if (frame.stream == static_cast<uint8_t>(stream)) {
+        text += bytes.substr(offset + sizeof frame, frame.bytes);
+      }
+      offset += sizeof frame + frame.bytes;
+    }
+    return text;
+  }
+
+  sys::SocketPair link_ = sys::create_seqpacket_pair().value();
+  std::unique_ptr<Monitor> monitor_ = Monitor::create(link_.second.get()).value();
+};
+
+TEST_F(MonitorTest, SaysThatItServes) {
+  ASSERT_TRUE(monitor_->announce());
+  abi::MonitorReport report{};
+  ASSERT_TRUE(sys::receive_record(link_.first.get(), report));
+  EXPECT_EQ(report.verb, abi::MonitorReportVerb::kWatching);
+}
+
+TEST_F(MonitorTest, BothStreamsGoToTheLog) {
+  const Watched watched = watch(1);
+  print(watched.output, "out");
+  print(watched.error, "err");
+  ASSERT_TRUE(monitor_->turn());
+  EXPECT_EQ(logged(watched.log, Stream::kOutput), "out");
+  EXPECT_EQ(logged(watched.log, Stream::kError), "err");
+}
+
+TEST_F(MonitorTest, FloodOfOneWorkerDoesNotHoldUpAnother) {
+  const Watched flooding = watch(1);
+  const Watched quiet = watch(2);
+  ASSERT_GE(::fcntl(flooding.output.get(), F_SETPIPE_SZ, 1 << 20), 0);
+  print(flooding.output, std::string(1 << 20, 'x'));
+  print(quiet.output, "here");
+  ASSERT_TRUE(monitor_->turn());
+  EXPECT_EQ(logged(quiet.log, Stream::kOutput), "here");
+  EXPECT_EQ(logged(flooding.log, Stream::kOutput).size(), abi::kLogFrameBytesMax);
+}
+
+TEST_F(MonitorTest, LastWordsAreKeptWhenTheWorkerIsForgotten) {
+  Watched watched = watch(1);
+  print(watched.output, std::string(60'000, 'x'));
+  watched.output.reset();
+  send(abi::MonitorCommandVerb::kForget, 1);
+  EXPECT_EQ(logged(watched.log, Stream::kOutput).size(), 60'000U);
+  EXPECT_EQ(monitor_->worker_count(), 0U);
+}
+
+TEST_F(MonitorTest, ClosedPipesEndNothingElse) {
+  Watched watched = watch(1);
+  watched.output.reset();
+  ASSERT_TRUE(monitor_->turn());
+  print(watched.error, "still here");
+  ASSERT_TRUE(monitor_->turn());
+  EXPECT_EQ(logged(watched.log, Stream::kError), "still here");
+}
+
+TEST_F(MonitorTest, EndOfTheLinkEndsTheMonitorAfterTheLastWords) {
+  const Watched watched = watch(1);
+  print(watched.output, "bye");
+  link_.first.reset();
+  Result<void> turned;
+  while (turned) {
+    turned = monitor_->turn();
+  }
+  EXPECT_TRUE(sys::peer_gone(turned.error()));
+  monitor_->finish();
+  EXPECT_EQ(logged(watched.log, Stream::kOutput), "bye");
+}
+
+TEST_F(MonitorTest, BadCommandsAreIgnored) {
+  const auto pipe = sys::create_pipe().value();
+  send(abi::MonitorCommandVerb::kWatch, 1, {pipe.read.get()});   // too few descriptors
+  send(abi::MonitorCommandVerb::kListen, 9, {pipe.read.get()});  // nobody's
+  send(static_cast<abi::MonitorCommandVerb>(99), 1);             // no verb
+  send(abi::MonitorCommandVerb::kForget, 9);                     // nobody
+  ASSERT_TRUE(sys::send_message(link_.first.get(), std::as_bytes(std::span("short", 5))));
+  ASSERT_TRUE(monitor_->turn());
+  EXPECT_EQ(monitor_->worker_count(), 0U);
+  const Watched watched = watch(1);
+  watch(1);  // a second time under the same number
+  EXPECT_EQ(monitor_->worker_count(), 1U);
+  print(watched.output, "first");
+  ASSERT_TRUE(monitor_->turn());
+  EXPECT_EQ(logged(watched.log, Stream::kOutput), "first");
+}
+
+// A child under a filter that notifies personality() alone; its listener comes through a socket.
+class FilteredChild {
+ public:
+  FilteredChild() {
+    auto sockets = sys::create_seqpacket_pair().value();
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      run(sockets.second.get());
+    }
+    abi::MonitorReport unused{};
+    auto received = sys::receive_record(sockets.first.get(), unused, 1, sys::Wait::kYes);
+    listener_ = received.value().fds.take(0);
+  }
+  ~FilteredChild() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  FilteredChild(const FilteredChild&) = delete;
+  FilteredChild& operator=(const FilteredChild&) = delete;
+  [[nodiscard]] int listener() const { return listener_.get(); }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+ private:
+  [[noreturn]] static void run(int socket) {
+    const sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_personality, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    static_cast<void>(sys::set_no_new_privileges());
+    const int listener = sys::load_filter_with_listener(filter).value();
+    const abi::MonitorReport unused{};
+    static_cast<void>(sys::send_record(socket, unused, std::span(&listener, 1)));
+    ::close(listener);
+    sys::call_probe(0xabcdef);
+    ::_exit(0);
+  }
+  pid_t pid_ = -1;
+  sys::UniqueFd listener_;
+};
+
+TEST_F(MonitorTest, ForbiddenCallIsReportedAndLeftUnanswered) {
+  const Watched watched = watch(5);
+  const FilteredChild child;
+  send(abi::MonitorCommandVerb::kListen, 5, {child.listener()});
+  ASSERT_TRUE(monitor_->turn());
+  abi::MonitorReport report{};
+  ASSERT_TRUE(sys::receive_record(link_.first.get(), report));
+  EXPECT_EQ(report.verb, abi::MonitorReportVerb::kViolation);
+  EXPECT_EQ(report.worker, 5U);
+  EXPECT_EQ(report.pid, child.pid());
+  EXPECT_EQ(report.call, SYS_personality);
+  EXPECT_EQ(report.arch, static_cast<uint32_t>(AUDIT_ARCH_X86_64));
+  EXPECT_EQ(report.arguments[0], 0xabcdefU);
+  EXPECT_NE(report.instruction, 0U);
+  EXPECT_EQ(::waitpid(child.pid(), nullptr, WNOHANG), 0) << "the call was answered";
+}
+
+TEST_F(MonitorTest, ReportWaitsForRoomOnTheLink) {
+  const Watched watched = watch(5);
+  const FilteredChild child;
+  send(abi::MonitorCommandVerb::kListen, 5, {child.listener()});
+  constexpr int kSmallest = 1;  // the kernel makes it its least
+  ASSERT_EQ(::setsockopt(link_.second.get(), SOL_SOCKET, SO_SNDBUF, &kSmallest, sizeof kSmallest),
+            0);
+  const abi::MonitorReport filler{};
+  while (sys::send_record(link_.second.get(), filler)) {
+  }
+  ASSERT_TRUE(monitor_->turn());
+  bool seen = false;
+  for (abi::MonitorReport report{}; !seen;) {
+    if (!sys::receive_record(link_.first.get(), report)) {
+      ASSERT_TRUE(monitor_->turn());
+      continue;
+    }
+    seen = report.verb == abi::MonitorReportVerb::kViolation;
+  }
+}
+
+}  // namespace
+}  // namespace rtsup::monitor
