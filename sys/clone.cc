@@ -37,6 +37,26 @@ Result<void> unshare_namespaces(int namespaces) noexcept {
   return {};
 }
 
+Result<void> reset_signals() noexcept {
+  // The raw call: glibc's refuses the two signals that it uses itself, which a parent may have
+  // ignored. It fails for SIGKILL and SIGSTOP, which are at their default always.
+  const struct {
+    void* handler;
+    unsigned long flags;
+    void* restorer;
+    uint64_t mask;
+  } by_default{};
+  constexpr int kSignalMax = 64;
+  for (int signal = 1; signal <= kSignalMax; ++signal) {
+    ::syscall(SYS_rt_sigaction, signal, &by_default, nullptr, sizeof by_default.mask);
+  }
+  const uint64_t none = 0;
+  if (::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none) < 0) {
+    return sys_error(Step::kSignalReset);
+  }
+  return {};
+}
+
 Result<void> set_hostname(const char* name, size_t length) noexcept {
   if (::sethostname(name, length) < 0) {
     return sys_error(Step::kHostname);

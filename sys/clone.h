@@ -1,4 +1,5 @@
-// New processes and namespaces for a launcher: clone3 without glibc's bookkeeping, setns, unshare.
+// New processes and namespaces for a launcher: clone3 without glibc's bookkeeping, setns,
+// unshare, and signals as a fresh process has them.
 // Owns:    nothing. Errors: kClone (EPERM: not privileged over the user namespace; ENOSPC: too many
 // namespaces; EAGAIN: pids limit), kSetns, kNamespaces.
 // Threads: only in a process with one thread. The child is a copy as after fork(2), but glibc does
@@ -24,6 +25,8 @@ Result<pid_t> clone_process(uint64_t namespaces, Parent parent) noexcept;
 // `type`: the CLONE_NEW* flag of the namespace that `fd` must be.
 Result<void> enter_namespace(int fd, int type) noexcept;
 Result<void> unshare_namespaces(int namespaces) noexcept;
+// Every signal to its default action, none blocked: what a program may count on after exec.
+Result<void> reset_signals() noexcept;
 Result<void> set_hostname(const char* name, size_t length) noexcept;
 
 }  // namespace rtsup::sys

@@ -1,8 +1,6 @@
 #include "worker/descriptors.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,8 +19,7 @@ Result<void> close_between(unsigned first, unsigned last) noexcept {
   if (first > last) {
     return {};
   }
-  // The raw call: glibc's wrapper came with 2.34 only.
-  if (::syscall(SYS_close_range, first, last, 0U) < 0) {
+  if (::close_range(first, last, 0) < 0) {
     return sys_error(Step::kFdLayout, first);
   }
   return {};

@@ -58,11 +58,7 @@ int launch_worker(Lockdown& lockdown) noexcept {
   return 0;
 }
 
-}  // namespace
-}  // namespace rtsup::worker
-
-int main(int argc, char** argv) {
-  using namespace rtsup::worker;  // NOLINT(google-build-using-namespace): main only wires
+int run(int argc, char** argv) {
   auto lockdown = read_arguments(argc, argv);
   if (!lockdown) {
     return kExitUsage;
@@ -73,3 +69,8 @@ int main(int argc, char** argv) {
   }
   return launch_worker(*lockdown);
 }
+
+}  // namespace
+}  // namespace rtsup::worker
+
+int main(int argc, char** argv) { return rtsup::worker::run(argc, argv); }

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,20 +32,7 @@ using launch::Shape;
 // ---- outside ----------------------------------------------------------------------------------
 
 Result<void> reset_signals(Lockdown&) noexcept {
-  // exec keeps what was ignored and blocked. glibc hides two signals of its own, so the raw call.
-  for (int signal = 1; signal <= 64; ++signal) {
-    const struct {
-      void* handler;
-      unsigned long flags;
-      void* restorer;
-      uint64_t mask;
-    } by_default{};
-    ::syscall(SYS_rt_sigaction, signal, &by_default, nullptr, sizeof by_default.mask);
-  }
-  const uint64_t none = 0;
-  if (::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none) < 0) {
-    return sys_error(Step::kSignalReset);
-  }
+  RTSUP_TRY(sys::reset_signals());  // exec keeps what was ignored and blocked
   ::umask(0);  // modes in the new root are spelled out; the program gets its own umask later
   return {};
 }
@@ -220,8 +206,8 @@ Result<void> execute(Lockdown& lockdown) noexcept {
   const bool by_path = lockdown.program_fd < 0;
   const char* const path =
       by_path && lockdown.plan->program() != nullptr ? lockdown.plan->program()->c_str() : "";
-  ::syscall(SYS_execveat, by_path ? AT_FDCWD : lockdown.program_fd, path, arguments.data(),
-            environment.data(), by_path ? 0 : AT_EMPTY_PATH);
+  ::execveat(by_path ? AT_FDCWD : lockdown.program_fd, path, const_cast<char**>(arguments.data()),
+             const_cast<char**>(environment.data()), by_path ? 0 : AT_EMPTY_PATH);
   return sys_error(Step::kExec);
 }
 
