@@ -1,38 +1,34 @@
 // CgroupTree and Cgroup: the groups in which a base's processes live, on cgroup v1, hybrid and v2
 // alike. One tree per base, `rtsup-NAME`, below the group that this process is in (per controller:
-// on v1 they differ); one group per worker in it. Owns:    the folders it made. Destroying the
-// objects leaves them (a crash does, too); remove() takes them away. Units:   bytes, nanoseconds,
-// thousandths of a CPU; 0 = no limit. Errors:  kInvalidArgument (a name that is not [a-z0-9-.], or
-// a value the kernel refuses; nothing is left behind then), kAlreadyExists, kNotFound,
-//          kPermissionDenied (the own group is not delegated: see `doctor`), kFailedPrecondition
-//          (remove while processes live).
+// on v1 they differ); one group per worker in it. Owns:    open descriptors. The folders stay when
+// the objects go (they do after a crash, too): remove() takes them away. Units:   bytes,
+// nanoseconds, thousandths of a CPU; 0 = no limit. Errors:  kInvalidArgument (a bad name, or a
+// value the kernel refuses; nothing is left behind then), kAlreadyExists,
+//          kPermissionDenied (the own group is not delegated), kFailedPrecondition (EBUSY:
+//          processes are in the way).
 // Threads: one at a time.
-// Source:  libcgroup finds mounts, makes, sets and deletes groups; what it lacks (joining cheaply,
-// cgroup.kill, events, the hybrid's v2 leaf) is done on the
-//          files. Joining: the child writes "0" to each join descriptor, which costs 0.2 ms; a pid
-//          written from outside waits 7 to 14 ms for RCU.
+// Source:  joining costs 0.2 ms when a child writes "0" to a v1 `tasks` file itself, 7 to 14 ms
+// when its pid is written from outside (a wait for RCU);
+//          on v2 a child is best cloned into the group (CLONE_INTO_CGROUP, 24 us). Making a
+//          worker's groups and limits takes about 0.5 ms here.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "sys/cgroup_mounts.h"
 #include "sys/fd.h"
 
 namespace rtsup::sys {
 
-enum class CgroupLayout {
-  kNone,    // no cgroup file system
-  kV1,      // one mount per controller
-  kHybrid,  // the same, and a v2 mount beside them for cgroup.kill and events
-  kV2,      // one tree
-};
-
+// A limit whose controller the machine lacks is skipped: abilities() says so before, and start
+// refuses or the manifest accepts it.
 struct CgroupLimits {
   uint64_t memory_bytes = 0;     // memory and swap together: no swap
-  uint32_t cpu_thousandths = 0;  // quota, per 100 ms
+  uint32_t cpu_thousandths = 0;  // quota; at least 1
   uint32_t cpu_weight =
       0;  // 1 to 10000 as on v2, where 100 is everybody's; translated to shares on v1
   uint32_t processes = 0;  // threads count
@@ -42,78 +38,74 @@ struct CgroupUsage {
   uint64_t memory_bytes = 0;
   uint64_t memory_peak_bytes = 0;
   uint64_t cpu_ns = 0;
-  uint64_t processes = 0;  // now
+  uint64_t throttled_ns = 0;  // time in which the quota kept it from running
+  uint64_t processes = 0;     // now, threads included
   uint64_t oom_kills = 0;
   uint64_t process_refusals = 0;  // forks that the limit refused
-  uint64_t throttled_ns = 0;      // time in which the quota kept it from running
 };
 
-// What of the design's resource boundary this tree can enforce; what is missing is named by doctor.
 struct CgroupAbilities {
   CgroupLayout layout = CgroupLayout::kNone;
   bool memory = false;
+  bool swap = false;  // swap is limited too
   bool cpu = false;
   bool processes = false;
-  bool kill = false;    // cgroup.kill: otherwise kill() loops over the pids
-  bool events = false;  // a populated event to wait for
+  bool kill = false;    // cgroup.kill; otherwise kill() freezes and signals (v1)
+  bool events = false;  // a descriptor that says when the last process is gone
 };
-
-// Where cgroup mounts are and which group we are in. Real by default; tests build one over a
-// folder.
-struct CgroupPlace {
-  std::string controller;  // "memory", "cpu", ... or "" for the v2 tree
-  std::string mount;       // "/sys/fs/cgroup/memory"
-  std::string own_path;    // "/" or "/a/b": this process's group in it
-};
-struct CgroupMounts {
-  CgroupLayout layout = CgroupLayout::kNone;
-  std::vector<CgroupPlace> v1;
-  std::optional<CgroupPlace> v2;
-  bool fake =
-      false;  // a folder made by a test, which libcgroup can not see: groups are made by mkdir
-};
-Result<CgroupMounts> find_cgroup_mounts();
 
 class Cgroup {
  public:
   Cgroup() noexcept = default;
-  // Write-only descriptors, close-on-exec: a child that writes "0" to each of them is in the group.
+  // v1 `tasks` files, write-only, close-on-exec: a child that writes "0" to each is in. Empty on
+  // v2.
   [[nodiscard]] std::vector<int> join_fds() const;
-  // v2: the folder, for CLONE_INTO_CGROUP; -1 on v1 and hybrid.
+  // v2 and hybrid: the v2 folder to clone the first process into (SpawnRequest::cgroup); -1 on pure
+  // v1.
   [[nodiscard]] int folder_fd() const noexcept { return folder_.get(); }
-  // cgroup.events, to be watched with EPOLLPRI: fires when the group fills or empties. -1 where the
-  // machine has none.
+  // cgroup.events, to be watched with EPOLLPRI: fires when the group fills or empties, re-armed by
+  // is_populated(). -1 on pure v1.
   [[nodiscard]] int events_fd() const noexcept { return events_.get(); }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
-  [[nodiscard]] const std::vector<std::string>& folders() const noexcept { return folders_; }
-  // What ps shows: the memory controller's path.
+  // What ps shows: the memory controller's path below its mount, or the v2 path.
   [[nodiscard]] std::string shown_path() const;
+  // Paths as /proc/PID/cgroup shows them for a process that is in the group, for the read-back:
+  // (controller, path), "" = v2.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> expected_paths() const;
 
   Result<CgroupUsage> usage() const;
   Result<bool> is_populated() const;
   Result<void> set_limits(const CgroupLimits& limits) const;
-  // SIGKILL for everything in it, now and while it forks. Returns at once; the processes end a
-  // moment later (events_fd).
+  // SIGKILL for everything in it, also while it forks. Returns before the last process is gone: see
+  // events_fd().
   Result<void> kill() const;
-  // rmdir. kFailedPrecondition while a process is in it.
+  // kFailedPrecondition while a process is in it. What was removed before that stays removed; call
+  // again.
   Result<void> remove();
 
  private:
   friend class CgroupTree;
   struct Place {
-    std::string controller;
-    std::string folder;
-    std::string library_name;  // path below the mount, as libcgroup wants it; empty for what is
-                               // made by mkdir
-    UniqueFd join;
+    CgroupPlace where;
+    std::string path;  // below the mount
+    [[nodiscard]] std::string folder() const { return where.mount + path; }
   };
+  Result<void> make(const CgroupLimits& limits);
   Result<void> open_files();
-  [[nodiscard]] const Place* place_of(const std::string& controller) const;
+  Result<void> write_limits(const CgroupLimits& limits, bool also_unlimited) const;
+  Result<void> write_limits_v1(const CgroupLimits& limits, bool also_unlimited) const;
+  Result<void> write_limits_v2(const CgroupLimits& limits, bool also_unlimited) const;
+  Result<CgroupUsage> usage_v1() const;
+  Result<CgroupUsage> usage_v2() const;
+  Result<void> kill_v1() const;
+  [[nodiscard]] std::string file(std::string_view controller, std::string_view name) const;
+  [[nodiscard]] bool has(std::string_view controller) const;
 
   std::string name_;
-  CgroupLayout layout_ = CgroupLayout::kNone;
+  CgroupAbilities abilities_;
+  CgroupFolders* folders_ = nullptr;
   std::vector<Place> places_;
-  std::vector<std::string> folders_;
+  std::vector<UniqueFd> joins_;
   UniqueFd folder_;
   UniqueFd events_;
 };
@@ -121,34 +113,49 @@ class Cgroup {
 class CgroupTree {
  public:
   CgroupTree() noexcept = default;
-  // Makes rtsup-`name` in every hierarchy that is needed. On v2 this process moves to a leaf of its
-  // own first (a group can not hold both processes and controlled groups). kAlreadyExists when it
-  // is there and processes live in it; an empty left-over is taken over.
+  // Makes rtsup-`name` in every hierarchy that is needed; what a crash left there is taken over
+  // when no process lives in it (else kAlreadyExists). On v2 this process first moves into a group
+  // of its own in the tree, since a group can not hold both processes and limited groups; where
+  // other processes share its group, root takes the top of the tree instead, and an ordinary user
+  // gets kFailedPrecondition (start it in a scope with Delegate=yes).
   static Result<CgroupTree> create(const std::string& name, const CgroupMounts& mounts);
-  static Result<CgroupTree> create(const std::string& name);
 
   [[nodiscard]] const CgroupAbilities& abilities() const noexcept { return abilities_; }
-  // Folders to record before anything is made in them, so that the next start can sweep() what a
-  // crash left.
-  [[nodiscard]] const std::vector<std::string>& folders() const noexcept { return folders_; }
+  // The folders create() would make: to be recorded before it is called, so that the next start can
+  // sweep_cgroups() what a crash left.
+  static std::vector<std::string> folders_of(const std::string& name, const CgroupMounts& mounts);
 
-  // `name`: [a-z0-9][a-z0-9.-]{0,100}. All or nothing.
+  // `name`: [a-z0-9][a-z0-9.-]{0,126}. All or nothing.
   Result<Cgroup> create_group(const std::string& name, const CgroupLimits& limits) const;
-  // Kills what is left in the tree, removes every group and the tree itself. kFailedPrecondition
-  // when something would not go: call again later.
-  Result<void> remove();
+  // Kills what is left in the tree, waits for it at most `patience`, removes every group and the
+  // tree itself, and (v2) moves this process back.
+  Result<void> remove(std::chrono::milliseconds patience = std::chrono::milliseconds(1000));
 
  private:
-  CgroupMounts mounts_;
-  CgroupAbilities abilities_;
+  Result<void> make(const CgroupMounts& wanted);
+  Result<void> make_v1(const CgroupPlace& place);
+  Result<void> make_v2(const CgroupPlace& place);
+  Result<void> make_v2_at(CgroupPlace place);
+  Result<void> enable_controllers(const CgroupPlace& place);
+  Result<void> take_over(const CgroupPlace& place) const;
+  Result<void> remove_groups(const CgroupPlace& place) const;
+  void kill_remaining() const;
+  Result<void> leave_v2();
+  [[nodiscard]] std::string tree_path(const CgroupPlace& place) const;
+  [[nodiscard]] CgroupFolders& folders() const;
+
   std::string name_;
-  std::vector<std::string> folders_;
+  CgroupMounts mounts_;  // what of the machine's mounts is used
+  CgroupAbilities abilities_;
+  bool moved_ = false;  // v2: this process sits in the tree's `supervisor` group
+  std::vector<std::string>
+      enabled_;  // v2: controllers that this tree switched on in its parent's subtree_control
 };
 
-// Removes the recorded folders of a run that is over, with the groups in them. Touches only paths
-// whose last part starts with "rtsup-", on a cgroup file system (or in `below` when given, for
-// tests), and only empty groups. Returns how many folders it removed.
-Result<unsigned> sweep_cgroups(const std::vector<std::string>& folders,
-                               const std::string& below = {});
+// Removes what a run that is over left: the recorded folders and the groups in them. Touches only
+// cgroup folders whose name starts with "rtsup-", and only those without processes. Returns how
+// many it removed.
+Result<unsigned> sweep_cgroups(const std::vector<std::string>& recorded,
+                               CgroupFolders* folders = nullptr);
 
 }  // namespace rtsup::sys
