@@ -164,6 +164,12 @@ Function read_function(const Member& member, const std::string& folder, const Fi
 
 bool is_plain_file_name(const std::string& name) {
   constexpr size_t kBytesMax = 64;
+  // SQLite's own files beside a database: two components must not share one.
+  for (const std::string_view suffix : {"-wal", "-shm", "-journal"}) {
+    if (name.ends_with(suffix)) {
+      return false;
+    }
+  }
   return !name.empty() && name.size() <= kBytesMax && name[0] != '.' &&
          std::all_of(name.begin(), name.end(), [](char c) {
            return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == '-';

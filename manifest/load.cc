@@ -182,7 +182,8 @@ void ManifestReader::read_component(const Member& member) {
     mistakes_.add(*path,
                   quote(component.file) +
                       " must be a plain file name in the application's state folder: 1 to 64 of "
-                      "letters, digits, - _ and ., not beginning with a dot");
+                      "letters, digits, - _ and ., not beginning with a dot and not ending with "
+                      "-wal, -shm or -journal");
   }
 }
 
