@@ -1,0 +1,260 @@
+#include "tests/support/base_fixture.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace rtsup::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+std::string read_all(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string process_name(pid_t pid) {
+  std::string text = read_all("/proc/" + std::to_string(pid) + "/comm");
+  return text.substr(0, text.find('\n'));
+}
+
+template <typename Value>
+Value field(const Json& object, const char* key, Value otherwise) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? otherwise : found->get<Value>();
+}
+
+}  // namespace
+
+void BaseFixture::SetUp() {
+  static std::atomic<unsigned> count{0};
+  adopt_orphans();
+  name_ = "t" + std::to_string(::getpid()) + "x" + std::to_string(++count);
+  folder_ = (fs::temp_directory_path() / ("rtsup-test-" + name_)).string();
+  run_folder_ = folder_ + "/run";
+  state_folder_ = folder_ + "/state";
+  for (const std::string& folder : {folder_, run_folder_, state_folder_}) {
+    fs::create_directories(folder);
+  }
+  ASSERT_TRUE(fs::exists(RTSUP_BUILD_DIR "/bin/rtsup")) << "build the whole tree first";
+}
+
+void BaseFixture::TearDown() {
+  if (HasFailure()) {
+    print_logs();
+  }
+  if (running_ && !adopted_processes().empty()) {
+    stop();
+  }
+  expect_nothing_left();
+  clean_up();
+}
+
+void BaseFixture::print_logs() const {
+  std::cerr << "---- " << run_path("rtsup.log") << "\n" << read_all(run_path("rtsup.log"));
+  std::cerr << "---- violations\n" << read_all(run_path("violations.jsonl"));
+  if (running_) {
+    std::cerr << "---- ps\n" << rtsup({"-n", name_, "ps"}).out;
+    std::cerr << "---- logs\n" << rtsup({"-n", name_, "logs"}).out;
+  }
+}
+
+// After a failure: the same folders and groups must not disturb the next test.
+void BaseFixture::clean_up() {
+  const auto kill_all = [] {
+    const std::vector<pid_t> adopted = adopted_processes();
+    for (const pid_t pid : adopted) {
+      ::kill(pid, SIGKILL);
+    }
+    return adopted.empty();
+  };
+  EXPECT_TRUE(eventually(kill_all));
+  remove_leftovers(traces());
+  std::error_code ignored;
+  fs::remove_all(folder_, ignored);
+}
+
+void BaseFixture::pause_a_moment() { std::this_thread::sleep_for(Milliseconds(10)); }
+
+BaseTraces BaseFixture::traces() const {
+  return {.name = name_, .run_folder = run_folder_, .folder = folder_};
+}
+
+std::string BaseFixture::write(const std::string& file, const std::string& text) const {
+  const std::string whole = path(file);
+  fs::create_directories(fs::path(whole).parent_path());
+  std::ofstream(whole, std::ios::binary) << text;
+  return whole;
+}
+
+std::string BaseFixture::place(const std::string& built, const std::string& file) const {
+  const std::string whole = path(file);
+  fs::create_directories(fs::path(whole).parent_path());
+  fs::copy_file(RTSUP_BUILD_DIR "/test-functions/" + built, whole + ".new",
+                fs::copy_options::overwrite_existing);
+  fs::rename(whole + ".new", whole);
+  return whole;
+}
+
+std::string BaseFixture::manifest(const std::string& components, const std::string& functions,
+                                  const std::string& accept) const {
+  return R"({"rtsup": 1, "name": ")" + name_ + R"(", "accept": )" + accept + R"(, "components": )" +
+         components + R"(, "functions": )" + functions + "}\n";
+}
+
+Command BaseFixture::command(const std::vector<std::string>& arguments) const {
+  Command command;
+  command.argv = launcher_;
+  command.argv.emplace_back(RTSUP_BUILD_DIR "/bin/rtsup");
+  command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
+  command.environment = environment_;
+  command.environment.emplace("RTSUP_RUN_DIR", run_folder_);
+  command.environment.emplace("RTSUP_STATE_DIR", state_folder_);
+  return command;
+}
+
+Outcome BaseFixture::rtsup(const std::vector<std::string>& arguments) const {
+  Outcome outcome = run(command(arguments));
+  EXPECT_FALSE(outcome.timed_out) << "rtsup " << arguments.at(0) << " did not end";
+  return outcome;
+}
+
+Outcome BaseFixture::start(const std::string& manifest_text) {
+  running_ = true;
+  return rtsup({"start", "--detach", write("manifest.json", manifest_text)});
+}
+
+void BaseFixture::start_ready(const std::string& manifest_text) {
+  const Outcome started = start(manifest_text);
+  ASSERT_EQ(started.code, kExitOk) << started.out << started.err;
+  EXPECT_TRUE(started.output_ended) << "the supervisor keeps the caller's output open";
+}
+
+void BaseFixture::stop() {
+  const Outcome stopped = rtsup({"-n", name_, "stop"});
+  EXPECT_EQ(stopped.code, kExitOk) << stopped.out << stopped.err;
+  running_ = false;
+  expect_nothing_left();
+}
+
+void BaseFixture::expect_nothing_left() const {
+  EXPECT_TRUE(eventually([] { return adopted_processes().empty(); }, Milliseconds(1000)))
+      << "left running: " << describe_processes(adopted_processes());
+  std::string text;
+  for (const std::string& sentence : find_leftovers(traces())) {
+    text += "\n  " + sentence;
+  }
+  EXPECT_EQ(text, "") << "left behind";
+}
+
+Outcome BaseFixture::invoke(const std::string& function, const std::string& data,
+                            const std::vector<std::string>& more) const {
+  std::vector<std::string> arguments = {"-n", name_, "invoke", function, "--data", data};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return rtsup(arguments);
+}
+
+std::string BaseFixture::ask(const std::string& function, const std::string& data) const {
+  const Outcome answer = invoke(function, data);
+  EXPECT_EQ(answer.code, kExitOk) << function << " \"" << data << "\": " << answer.err;
+  return answer.out;
+}
+
+std::vector<InstanceFacts> BaseFixture::ps() const {
+  const Outcome listed = rtsup({"-n", name_, "ps", "--json"});
+  std::vector<InstanceFacts> all;
+  const Json document = Json::parse(listed.out, nullptr, false);
+  if (listed.code != kExitOk || !document.is_object()) {
+    return all;
+  }
+  for (const Json& row : document.value("instances", Json::array())) {
+    all.push_back({.function = field<std::string>(row, "function", ""),
+                   .instance = field<uint32_t>(row, "instance", 0),
+                   .state = field<std::string>(row, "state", ""),
+                   .pid = field<pid_t>(row, "pid", 0),
+                   .uid = field<uid_t>(row, "uid", 0),
+                   .cgroup = field<std::string>(row, "cgroup", ""),
+                   .digest = field<std::string>(row, "digest", ""),
+                   .restarts = field<uint64_t>(row, "restarts", 0),
+                   .cause_kind = field<std::string>(row, "cause_kind", ""),
+                   .cause = field<std::string>(row, "cause", ""),
+                   .memory_bytes = field<uint64_t>(row, "memory_bytes", 0),
+                   .calls = field<uint64_t>(row, "calls", 0)});
+  }
+  return all;
+}
+
+InstanceFacts BaseFixture::facts(const std::string& function) const {
+  for (const InstanceFacts& one : ps()) {
+    if (one.function == function) {
+      return one;
+    }
+  }
+  ADD_FAILURE() << "ps does not show " << function;
+  return {};
+}
+
+std::vector<ViolationFacts> BaseFixture::violations() const {
+  std::vector<ViolationFacts> all;
+  std::ifstream file(run_path("violations.jsonl"));
+  for (std::string line; std::getline(file, line);) {
+    const Json row = Json::parse(line, nullptr, false);
+    EXPECT_TRUE(row.is_object()) << line;
+    if (row.is_object()) {
+      all.push_back({.function = field<std::string>(row, "function", ""),
+                     .reason = field<std::string>(row, "reason", ""),
+                     .text = line});
+    }
+  }
+  return all;
+}
+
+bool BaseFixture::wait_for_state(const std::string& function, const std::string& state) const {
+  return eventually([&] {
+    for (const InstanceFacts& one : ps()) {
+      if (one.function == function) {
+        return one.state == state;
+      }
+    }
+    return false;
+  });
+}
+
+pid_t BaseFixture::supervisor_pid() const {
+  for (const pid_t pid : adopted_processes()) {
+    if (process_name(pid) == "rtsup") {
+      return pid;
+    }
+  }
+  return 0;
+}
+
+std::vector<pid_t> BaseFixture::base_processes() const {
+  const pid_t supervisor = supervisor_pid();
+  if (supervisor == 0) {
+    return {};
+  }
+  std::vector<pid_t> all = descendants(supervisor);
+  all.insert(all.begin(), supervisor);
+  return all;
+}
+
+pid_t BaseFixture::daemon_pid(const std::string& daemon) const {
+  for (const pid_t pid : base_processes()) {
+    // A name in /proc has at most 15 bytes.
+    if (process_name(pid) == daemon.substr(0, 15)) {
+      return pid;
+    }
+  }
+  return 0;
+}
+
+}  // namespace rtsup::test

@@ -1,0 +1,242 @@
+// probe: a function that does what its input says, so that a test can put a base into any situation
+// by `rtsup invoke probe --data "verb arguments..."`. Built twice, as a shared object and as an
+// executable (probe_main.cc), and in a second version (RTSUP_PROBE_VERSION).
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <string>
+#include <string_view>
+
+#include "sdk/include/rtsup/rtsup.h"
+
+#ifndef RTSUP_PROBE_VERSION
+#define RTSUP_PROBE_VERSION "one"
+#endif
+
+namespace {
+
+rtsup_string as_string(std::string_view text) { return {text.data(), text.size()}; }
+rtsup_bytes as_bytes(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view view(rtsup_bytes bytes) {
+  return {static_cast<const char*>(bytes.data), bytes.length};
+}
+std::string_view view(rtsup_string text) { return {text.data, text.length}; }
+
+// Cuts the first word off.
+std::string_view next_word(std::string_view& rest) {
+  const size_t space = rest.find(' ');
+  const std::string_view word = rest.substr(0, space);
+  rest.remove_prefix(space == std::string_view::npos ? rest.size() : space + 1);
+  return word;
+}
+
+long next_number(std::string_view& rest) {
+  return strtol(std::string(next_word(rest)).c_str(), nullptr, 10);
+}
+
+int answer_text(rtsup_reply* reply, std::string_view text) {
+  return rtsup_reply_set(reply, text.data(), text.size());
+}
+
+int answer_failure(rtsup_reply* reply, int status, std::string_view reason, std::string_view text) {
+  (void)rtsup_reply_fail(reply, reason.data(), reason.size(), text.data(), text.size());
+  return status;
+}
+
+// Releases the answer of a call, whatever its status.
+struct Answer {
+  rtsup_answer raw = {};
+  Answer() { raw.size = sizeof raw; }
+  Answer(const Answer&) = delete;
+  Answer& operator=(const Answer&) = delete;
+  ~Answer() { rtsup_answer_release(&raw); }
+};
+
+// "OK", or "PERMISSION_DENIED NOT_GRANTED": what the call ended with, as the function sees it.
+std::string outcome(int status, const Answer& answer) {
+  std::string text = rtsup_status_name(status);
+  if (status != RTSUP_OK) {
+    text += " ";
+    text += view(answer.raw.reason);
+  }
+  return text;
+}
+
+int get(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view component = next_word(rest);
+  Answer answer;
+  const int status = rtsup_state_get(as_string(component), as_string(rest), nullptr, &answer.raw);
+  if (status != RTSUP_OK || answer.raw.found == 0) {
+    return answer_text(reply, status == RTSUP_OK ? "absent" : outcome(status, answer));
+  }
+  return answer_text(reply, view(answer.raw.data));
+}
+
+int put(std::string_view component, std::string_view key, std::string_view value, Answer& answer) {
+  return rtsup_state_set(as_string(component), as_string(key), as_bytes(value), nullptr, nullptr,
+                         &answer.raw);
+}
+
+int set(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view component = next_word(rest);
+  const std::string_view key = next_word(rest);
+  Answer answer;
+  const int status = put(component, key, rest, answer);
+  return answer_text(reply, outcome(status, answer));
+}
+
+// fill COMPONENT PREFIX COUNT: writes PREFIX0 to PREFIX<COUNT-1>, each holding its own key, and
+// fails at the first write that was not acknowledged.
+int fill(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view component = next_word(rest);
+  const std::string_view prefix = next_word(rest);
+  const long count = next_number(rest);
+  for (long i = 0; i < count; ++i) {
+    const std::string key = std::string(prefix) + std::to_string(i);
+    Answer answer;
+    const int status = put(component, key, key, answer);
+    if (status != RTSUP_OK) {
+      return answer_failure(reply, status, "NOT_ACKNOWLEDGED", key);
+    }
+  }
+  return answer_text(reply, std::to_string(count));
+}
+
+// count COMPONENT PREFIX COUNT: how many of them are there and hold their own key.
+int count(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view component = next_word(rest);
+  const std::string_view prefix = next_word(rest);
+  const long wanted = next_number(rest);
+  long right = 0;
+  for (long i = 0; i < wanted; ++i) {
+    const std::string key = std::string(prefix) + std::to_string(i);
+    Answer answer;
+    const int status = rtsup_state_get(as_string(component), as_string(key), nullptr, &answer.raw);
+    if (status != RTSUP_OK) {
+      return status;
+    }
+    right += answer.raw.found != 0 && view(answer.raw.data) == key ? 1 : 0;
+  }
+  return answer_text(reply, std::to_string(right));
+}
+
+// call FUNCTION DATA: passes the data on, and answers with what came back.
+int call(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view function = next_word(rest);
+  Answer answer;
+  const int status = rtsup_invoke(as_string(function), as_string(""), as_bytes(rest), as_string(""),
+                                  nullptr, &answer.raw);
+  if (status != RTSUP_OK) {
+    return answer_text(reply, outcome(status, answer));
+  }
+  return answer_text(reply, view(answer.raw.data));
+}
+
+int fail(std::string_view rest, rtsup_reply* reply) {
+  const int status = static_cast<int>(next_number(rest));
+  return answer_failure(reply, status, "ASKED_FOR", rest);
+}
+
+int print(std::string_view rest, rtsup_reply* reply) {
+  const std::string line = std::string(rest) + "\n";
+  const ssize_t put_out = write(1, line.data(), line.size());
+  return answer_text(reply, put_out == static_cast<ssize_t>(line.size()) ? "printed" : "cut");
+}
+
+// Terminal escapes, a bell, a carriage return, a broken sequence and a right-to-left override.
+int graffiti(rtsup_reply* reply) {
+  static const char text[] = "start\033[2J\033]0;owned\a\rover\x9b\xff\xe2\x80\xae end\n";
+  const ssize_t put_out = write(2, text, sizeof text - 1);
+  return answer_text(reply, put_out > 0 ? "written" : "failed");
+}
+
+int sleep_ms(std::string_view rest, rtsup_reply* reply) {
+  const long ms = next_number(rest);
+  const timespec time{ms / 1000, ms % 1000 * 1'000'000};
+  (void)nanosleep(&time, nullptr);
+  return answer_text(reply, "slept");
+}
+
+// allocate MIB: touches so much memory.
+int allocate(std::string_view rest, rtsup_reply* reply) {
+  const auto bytes = static_cast<size_t>(next_number(rest)) << 20;
+  void* const memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    return answer_text(reply, "refused");
+  }
+  memset(memory, 1, bytes);
+  (void)munmap(memory, bytes);
+  return answer_text(reply, "allocated");
+}
+
+int forbidden(rtsup_reply* reply) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  return answer_text(reply, fd >= 0 ? "got a socket" : "no socket");
+}
+
+// big BYTES: an answer of that size, each byte telling its position.
+int big(std::string_view rest, rtsup_reply* reply) {
+  const auto bytes = static_cast<size_t>(next_number(rest));
+  auto* const room = static_cast<char*>(rtsup_reply_reserve(reply, bytes));
+  if (room == nullptr) {
+    return RTSUP_RESOURCE_EXHAUSTED;
+  }
+  for (size_t i = 0; i < bytes; ++i) {
+    room[i] = static_cast<char>('a' + i % 26);
+  }
+  return RTSUP_OK;
+}
+
+int environment(std::string_view rest, rtsup_reply* reply) {
+  const char* const value = getenv(std::string(rest).c_str());
+  return answer_text(reply, value == nullptr ? "unset" : value);
+}
+
+}  // namespace
+
+extern "C" {
+
+RTSUP_API int rtsup_start(void) {
+  static const char text[] = "probe started\n";
+  return write(1, text, sizeof text - 1) > 0 ? RTSUP_OK : RTSUP_INTERNAL;
+}
+
+RTSUP_API int rtsup_handle(const rtsup_event* event, rtsup_reply* reply) {
+  std::string_view rest = view(event->data);
+  const std::string_view verb = next_word(rest);
+  if (verb == "echo") return answer_text(reply, rest);
+  if (verb == "size") return answer_text(reply, std::to_string(event->data.length));
+  if (verb == "version") return answer_text(reply, RTSUP_PROBE_VERSION);
+  if (verb == "caller") return answer_text(reply, view(event->caller));
+  if (verb == "get") return get(rest, reply);
+  if (verb == "set") return set(rest, reply);
+  if (verb == "fill") return fill(rest, reply);
+  if (verb == "count") return count(rest, reply);
+  if (verb == "call") return call(rest, reply);
+  if (verb == "fail") return fail(rest, reply);
+  if (verb == "print") return print(rest, reply);
+  if (verb == "graffiti") return graffiti(reply);
+  if (verb == "sleep") return sleep_ms(rest, reply);
+  if (verb == "allocate") return allocate(rest, reply);
+  if (verb == "forbidden") return forbidden(reply);
+  if (verb == "big") return big(rest, reply);
+  if (verb == "environment") return environment(rest, reply);
+  if (verb == "exit") _exit(static_cast<int>(next_number(rest)));
+  if (verb == "abort") abort();
+  if (verb == "segfault") (void)raise(SIGSEGV);
+  return RTSUP_INVALID_ARGUMENT;
+}
+
+RTSUP_API void rtsup_destroy(void) {
+  static const char text[] = "probe destroyed\n";
+  const ssize_t ignored = write(1, text, sizeof text - 1);
+  (void)ignored;
+}
+}
