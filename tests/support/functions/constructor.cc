@@ -1,7 +1,6 @@
 // A hostile shared object: its constructor tries to become a shell before anybody calls it.
+#include <rtsup/rtsup.h>
 #include <unistd.h>
-
-#include "sdk/include/rtsup/rtsup.h"
 
 namespace {
 __attribute__((constructor)) void take_over() {

@@ -1,5 +1,5 @@
 // A shared object without rtsup_handle.
-#include "sdk/include/rtsup/rtsup.h"
+#include <rtsup/rtsup.h>
 
 extern "C" RTSUP_API int rtsup_handel(const rtsup_event* /*event*/, rtsup_reply* /*reply*/) {
   return RTSUP_OK;

@@ -1,6 +1,7 @@
 // probe: a function that does what its input says, so that a test can put a base into any situation
 // by `rtsup invoke probe --data "verb arguments..."`. Built twice, as a shared object and as an
 // executable (probe_main.cc), and in a second version (RTSUP_PROBE_VERSION).
+#include <rtsup/rtsup.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,6 @@
 
 #include <string>
 #include <string_view>
-
-#include "sdk/include/rtsup/rtsup.h"
 
 #ifndef RTSUP_PROBE_VERSION
 #define RTSUP_PROBE_VERSION "one"

@@ -1,5 +1,5 @@
 // The probe as a program of its own: the other start shape.
-#include "sdk/include/rtsup/rtsup.h"
+#include <rtsup/rtsup.h>
 
 int main() {
   rtsup_callbacks callbacks = {};

@@ -1,5 +1,5 @@
 // A shared object that needs a symbol which is nowhere defined.
-#include "sdk/include/rtsup/rtsup.h"
+#include <rtsup/rtsup.h>
 
 extern "C" int symbol_that_nobody_defines(int number);
 
