@@ -2,6 +2,7 @@
 // until it is run. Threads: post() any; everything else one.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -35,7 +36,7 @@ class FakeLoop final : public Post, public Timers, public WallClock {
   void advance_ms(uint64_t milliseconds) {
     const uint64_t end_ns = now_ns_ + milliseconds * 1'000'000;
     for (auto due = earliest(end_ns); due != timers_.end(); due = earliest(end_ns)) {
-      now_ns_ = std::max(now_ns_, due->second.when_ns);
+      now_ns_ = std::max(now_ns_.load(), due->second.when_ns);
       const auto work = std::move(due->second.work);
       timers_.erase(due);
       work();
@@ -85,7 +86,7 @@ class FakeLoop final : public Post, public Timers, public WallClock {
   std::deque<std::function<void()>> posted_;
   std::map<uint64_t, Timer> timers_;
   uint64_t last_timer_ = 0;
-  uint64_t now_ns_ = 1'000'000'000;
+  std::atomic<uint64_t> now_ns_ = 1'000'000'000;
   int64_t unix_base_ms_ = 1'700'000'000'000;
 };
 

@@ -1,0 +1,35 @@
+// Request: one read or write on its way through a store's threads: what StateStore was given,
+// copied, and what came of it. Owns:    everything in it; the sink is the caller's. Threads: one at
+// a time; handed over through queues.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/components/state_store.h"
+
+namespace rtsup::broker::sqlite {
+
+struct OwnedWrite {
+  std::string key;
+  std::string content_type;
+  StateWrite write;  // its views are replaced by the strings above
+};
+
+struct Request {
+  StateReadSink* read_sink = nullptr;  // exactly one of the two is set
+  StateWriteSink* write_sink = nullptr;
+  int64_t now_unix_ms = 0;  // when it was asked: decides what has ended
+  size_t bytes = 0;         // what it holds, for the queue's bound
+  std::vector<std::string> keys;
+  std::vector<OwnedWrite> writes;
+
+  abi::Reason failure = abi::Reason::kNone;  // of the whole
+  std::vector<StateItem> items;
+  std::vector<std::string> content_types;  // of the items
+  std::vector<StateOutcome> outcomes;
+};
+using RequestPtr = std::unique_ptr<Request>;
+
+}  // namespace rtsup::broker::sqlite

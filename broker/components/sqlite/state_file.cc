@@ -1,0 +1,97 @@
+#include "broker/components/sqlite/state_file.h"
+
+#include <array>
+#include <string>
+
+namespace rtsup::broker::sqlite {
+namespace {
+
+// Migration i leads from schema i to i + 1. Never change one that was released.
+constexpr std::array<const char*, kSchemaVersion> kMigrations = {
+    // A rowid table: values may be large, and an index tree of them would be deep. etag: never 0.
+    "CREATE TABLE state (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL, etag INTEGER NOT NULL,"
+    " expires_unix_ms INTEGER NOT NULL, content_type BLOB NOT NULL);"
+    "PRAGMA application_id = 1381258067;",
+    // For removing what has ended; holds only what can end.
+    "CREATE INDEX state_ends ON state (expires_unix_ms) WHERE expires_unix_ms > 0;",
+};
+static_assert(kApplicationId == 1381258067);
+
+// quick_check reads the whole file; larger ones would hold up the start, and are checked page by
+// page as they are read.
+constexpr int64_t kCheckedBytesMax = 64 << 20;
+
+Error refusal(Step step, Status status, int64_t number) noexcept {
+  return {.status = status, .step = step, .number = number};
+}
+
+Result<void> check_owner(Database& database) {
+  RTSUP_ASSIGN(const int64_t tables, database.query_number("SELECT count(*) FROM sqlite_schema"));
+  RTSUP_ASSIGN(const int64_t owner, database.query_number("PRAGMA application_id"));
+  RTSUP_ASSIGN(const int64_t version, database.query_number("PRAGMA user_version"));
+  const bool is_new = tables == 0 && owner == 0 && version == 0;
+  if (!is_new && owner != kApplicationId) {
+    return refusal(Step::kDatabaseForeign, Status::kFailedPrecondition, owner);
+  }
+  if (version > kSchemaVersion || version < 0) {
+    return refusal(Step::kDatabaseNewer, Status::kFailedPrecondition, version);
+  }
+  return {};
+}
+
+Result<void> check_pages(Database& database) {
+  RTSUP_ASSIGN(const int64_t pages, database.query_number("PRAGMA page_count"));
+  RTSUP_ASSIGN(const int64_t page_size, database.query_number("PRAGMA page_size"));
+  if (pages * page_size > kCheckedBytesMax) {
+    return {};
+  }
+  RTSUP_ASSIGN(const std::string verdict, database.query_text("PRAGMA quick_check(1)"));
+  if (verdict != "ok") {
+    return refusal(Step::kDatabaseDamaged, Status::kDataLoss, SQLITE_CORRUPT);
+  }
+  return {};
+}
+
+Result<void> migrate(Database& database) {
+  RTSUP_ASSIGN(int64_t version, database.query_number("PRAGMA user_version"));
+  for (; version < kSchemaVersion; ++version) {
+    const std::string script = std::string("BEGIN IMMEDIATE;") +
+                               kMigrations[static_cast<size_t>(version)] +
+                               "PRAGMA user_version = " + std::to_string(version + 1) + ";COMMIT";
+    RTSUP_TRY(database.execute(script.c_str()));
+  }
+  return {};
+}
+
+// No temporary files, no memory mapping (an I/O error would be a SIGBUS), and nothing in the file
+// can make sqlite run code.
+constexpr const char* kSettings =
+    "PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF; PRAGMA "
+    "cell_size_check = ON;"
+    "PRAGMA cache_size = -8192;";
+
+}  // namespace
+
+Result<Database> open_state_file(const std::string& path, const std::string& vfs) {
+  RTSUP_ASSIGN(Database database, Database::open(path, vfs));
+  RTSUP_TRY(database.execute(kSettings));
+  RTSUP_TRY(check_owner(database));
+  RTSUP_TRY(database.execute("PRAGMA journal_mode = WAL"));
+  RTSUP_TRY(database.execute("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216"));
+  database.keep_wal();
+  RTSUP_TRY(check_pages(database));
+  RTSUP_TRY(migrate(database));
+  return database;
+}
+
+Result<Database> open_state_reader(const std::string& path, const std::string& vfs) {
+  RTSUP_ASSIGN(Database database, Database::open(path, vfs));
+  RTSUP_TRY(database.execute(kSettings));
+  RTSUP_TRY(database.execute("PRAGMA query_only = ON"));
+  database.keep_wal();
+  // Opens log and index now: afterwards no file is opened any more.
+  RTSUP_TRY(database.query_number("SELECT count(*) FROM sqlite_schema"));
+  return database;
+}
+
+}  // namespace rtsup::broker::sqlite

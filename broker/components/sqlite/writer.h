@@ -1,0 +1,63 @@
+// Writer: the write side of a state file: groups of requests, each group one transaction. Reader:
+// its read side. Owns:    its connection and statements. Errors:  stand in the requests: per item,
+// or as the failure of the whole. A COMMIT that failed to reach the disk is
+//          OUTCOME_UNKNOWN: after a crash the log may hold it or not.
+// Threads: one at a time.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "broker/components/etag.h"
+#include "broker/components/sqlite/database.h"
+#include "broker/components/sqlite/request.h"
+
+namespace rtsup::broker::sqlite {
+
+class Writer {
+ public:
+  static Result<Writer> open(const std::string& path, const std::string& vfs);
+
+  // Returns when the group is on the disk, or has failed.
+  void commit(std::span<RequestPtr> group);
+  // When the next value ends; 0 = none does.
+  int64_t next_end_unix_ms() const noexcept { return next_end_unix_ms_; }
+  // Removes what has ended, a bounded number at a time.
+  void remove_ended(int64_t now_unix_ms);
+  // Moves the log into the database file, so that the next start need not.
+  void close();
+
+ private:
+  struct Failure {
+    int code = SQLITE_OK;
+    bool in_commit = false;
+  };
+  Failure run_transaction(std::span<RequestPtr> group);
+  int apply(Request& request);
+  int apply_write(const OwnedWrite& owned, int64_t now_unix_ms, StateOutcome& outcome);
+  int store(const OwnedWrite& owned, StateOutcome& outcome);
+  void find_next_end();
+
+  Database database_;
+  Statement begin_, commit_, find_, upsert_, erase_, remove_ended_, next_end_;
+  EtagSource etags_;
+  int64_t next_end_unix_ms_ = 0;
+};
+
+class Reader {
+ public:
+  static Result<Reader> open(const std::string& path, const std::string& vfs);
+  // All in one snapshot, taken when it starts: it holds every write that was acknowledged before.
+  void read(std::span<RequestPtr> requests);
+  void close() noexcept;
+
+ private:
+  int read_one(Request& request);
+  int read_key(const std::string& key, int64_t now_unix_ms, StateItem& item,
+               std::string& content_type);
+
+  Database database_;
+  Statement get_;
+};
+
+}  // namespace rtsup::broker::sqlite
