@@ -153,8 +153,14 @@ Result<ReceivedWindow> receive_window(const sys::UniqueFd& socket) {
 }
 
 bool is_base_gone(const sys::UniqueFd& socket) noexcept {
+  // recvmsg, the one receiving call that every policy allows. Without room for them the descriptors
+  // of a waiting message stay where they are.
   char byte = 0;
-  const ssize_t count = ::recv(socket.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  iovec part{.iov_base = &byte, .iov_len = 1};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  const ssize_t count = ::recvmsg(socket.get(), &message, MSG_PEEK | MSG_DONTWAIT);
   return count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR);
 }
 
