@@ -1,5 +1,7 @@
 #include "monitor/monitor.h"
 
+#include <poll.h>
+
 #include <algorithm>
 
 #include "sys/clock.h"
@@ -137,9 +139,7 @@ void Monitor::watch(const abi::MonitorCommand& command, sys::ReceivedFds& fds) {
       workers_.try_emplace(command.worker, std::move(log), sys::monotonic_ns()).first->second;
   for (size_t i = 0; i < pipes.size(); ++i) {
     const auto source = static_cast<uint8_t>(Source::kOutput) + i;
-    // The reading end is the base's alone, so its mode is not a worker's to change.
-    if (sys::set_nonblocking(pipes[i].get(), true) &&
-        epoll_.add(pipes[i].get(), EPOLLIN, token(command.worker, static_cast<uint8_t>(source)))) {
+    if (epoll_.add(pipes[i].get(), EPOLLIN, token(command.worker, static_cast<uint8_t>(source)))) {
       worker.pipes[i] = std::move(pipes[i]);
     }
   }
@@ -175,13 +175,17 @@ void Monitor::forget(uint32_t id) {
 
 // ---- output -------------------------------------------------------------------------------------
 
-// How many bytes came; 0 = nothing now. Closes the pipe at its end.
+// How many bytes came; 0 = nothing now. Closes the pipe at its end. Asks before it reads, rather
+// than making the pipe non-blocking: nobody else reads it, and the filter then has no fcntl to
+// allow.
 size_t Monitor::read_once(Worker& worker, size_t index) {
+  pollfd waiting{.fd = worker.pipes[index].get(), .events = POLLIN, .revents = 0};
+  if (::poll(&waiting, 1, 0) == 0) {
+    return 0;
+  }
   const auto got = sys::read_some(worker.pipes[index].get(), buffer_);
   if (!got) {
-    if (!sys::would_block(got.error())) {
-      close_pipe(worker, index);
-    }
+    close_pipe(worker, index);
     return 0;
   }
   if (*got == 0) {
