@@ -1,6 +1,5 @@
 #include "monitor/log_file.h"
 
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -18,12 +17,13 @@ constexpr uint64_t kReservedBytes = 2 * sizeof(abi::LogFrame);
 
 LogFile::LogFile(sys::UniqueFd file, uint32_t worker, uint64_t bytes_max) noexcept
     : file_(std::move(file)), worker_(worker), bytes_max_(bytes_max) {
-  struct stat found {};
-  if (::fstat(file_.get(), &found) < 0) {
+  // Not fstat: the C library makes that newfstatat, a call with a path, which the filter leaves out.
+  const off_t end = ::lseek(file_.get(), 0, SEEK_END);
+  if (end < 0) {
     broken_ = true;
     return;
   }
-  bytes_ = static_cast<uint64_t>(found.st_size);
+  bytes_ = static_cast<uint64_t>(end);
 }
 
 bool LogFile::fits(size_t bytes) const noexcept {
