@@ -110,7 +110,9 @@ class LaunchDriver {
   [[nodiscard]] pid_t process_pid() const { return process_pid_; }
   [[nodiscard]] const sys::Pidfd& process() const { return process_; }
   [[nodiscard]] const sys::Pidfd& init() const { return init_; }
-  void keep_session(sys::UniqueFd worker_end) { session_ = std::move(worker_end); }
+  [[nodiscard]] const sys::Pidfd& launcher() const { return launcher_; }
+  // Gives the listener up, as to a monitor.
+  sys::UniqueFd release_listener() { return std::move(listener_); }
 
  private:
   void note(const Record& record);
@@ -122,7 +124,6 @@ class LaunchDriver {
   sys::UniqueFd out_;
   sys::UniqueFd err_;
   sys::UniqueFd listener_;
-  sys::UniqueFd session_;
   sys::Pidfd launcher_;
   sys::Pidfd init_;
   sys::Pidfd process_;
