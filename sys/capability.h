@@ -1,9 +1,10 @@
 // Giving up privileges: bounding set, securebits, groups, ids, capabilities. Called in this order,
-// by a process that never gets any of it back. Units:   capabilities are bit masks, 1 << CAP_*.
+// by a process that never gets any of it back.
+// Units:   capabilities are bit masks, 1 << CAP_*.
 // Errors:  each function's own step; EPERM: the capability it takes is not there (any more).
 // Threads: the calling thread only (raw system calls): for processes with one thread.
 // Source:  capabilities(7), credentials(7). Raw calls, because glibc's wrappers signal other
-// threads and allocate.
+//          threads and allocate.
 #pragma once
 
 #include <sys/types.h>

@@ -1,16 +1,17 @@
 // CgroupTree and Cgroup: the groups in which a base's processes live, on cgroup v1, hybrid and v2
 // alike. One tree per base, `rtsup-NAME`, below the group that this process is in (per controller:
-// on v1 they differ); one group per worker in it. Owns:    open descriptors. The folders stay when
-// the objects go (they do after a crash, too): remove() takes them away. Units:   bytes,
-// nanoseconds, thousandths of a CPU; 0 = no limit. Errors:  kInvalidArgument (a bad name, or a
-// value the kernel refuses; nothing is left behind then), kAlreadyExists,
-//          kPermissionDenied (the own group is not delegated), kFailedPrecondition (EBUSY:
-//          processes are in the way).
+// on v1 they differ); one group per worker in it.
+// Owns:    open descriptors. The folders stay when the objects go (they do after a crash, too):
+//          remove() takes them away.
+// Units:   bytes, nanoseconds, thousandths of a CPU; 0 = no limit.
+// Errors:  kInvalidArgument (a bad name, or a value the kernel refuses; nothing is left behind
+//          then), kAlreadyExists, kPermissionDenied (the own group is not delegated),
+//          kFailedPrecondition (EBUSY: processes are in the way).
 // Threads: one at a time.
 // Source:  joining costs 0.2 ms when a child writes "0" to a v1 `tasks` file itself, 7 to 14 ms
-// when its pid is written from outside (a wait for RCU);
-//          on v2 a child is best cloned into the group (CLONE_INTO_CGROUP, 24 us). Making a
-//          worker's groups and limits takes about 0.5 ms here.
+//          when its pid is written from outside (a wait for RCU); on v2 a child is best cloned into
+//          the group (CLONE_INTO_CGROUP, 24 us). Making a worker's groups and limits takes about
+//          0.5 ms here.
 #pragma once
 
 #include <chrono>
@@ -135,7 +136,7 @@ class CgroupTree {
   Result<void> make(const CgroupMounts& wanted);
   Result<void> make_v1(const CgroupPlace& place);
   Result<void> make_v2(const CgroupPlace& place);
-  Result<void> make_v2_at(CgroupPlace place);
+  Result<void> make_v2_at(const CgroupPlace& place);
   Result<void> enable_controllers(const CgroupPlace& place);
   Result<void> take_over(const CgroupPlace& place) const;
   Result<void> remove_groups(const CgroupPlace& place) const;

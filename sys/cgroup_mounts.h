@@ -1,11 +1,12 @@
 // CgroupMounts: where the cgroup hierarchies are mounted and which group this process is in;
-// CgroupFolders: making and removing groups. Errors:  kNotFound (no cgroup file system),
-// kPermissionDenied (not delegated), kFailedPrecondition (EBUSY: processes or groups are in it).
+// CgroupFolders: making and removing groups.
+// Errors:  kNotFound (no cgroup file system), kPermissionDenied (not delegated),
+//          kFailedPrecondition (EBUSY: processes or groups are in it).
 // Threads: one at a time (libcgroup's table of mounts is global and read once per process).
 // Source:  cgroups(7); libcgroup 2.0.2 for discovery and for v1 groups. v2 folders are made by
-// mkdir: libcgroup would rewrite cgroup.subtree_control of
-//          every ancestor up to the top, which a delegated (rootless) tree forbids, and it does not
-//          see a v2 mount without controllers at all.
+//          mkdir: libcgroup would rewrite cgroup.subtree_control of every ancestor up to the top,
+//          which a delegated (rootless) tree forbids, and it does not see a v2 mount without
+//          controllers at all.
 #pragma once
 
 #include <optional>

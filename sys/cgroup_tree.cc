@@ -158,7 +158,7 @@ Result<void> CgroupTree::make_v2(const CgroupPlace& place) {
   return made;
 }
 
-Result<void> CgroupTree::make_v2_at(CgroupPlace place) {
+Result<void> CgroupTree::make_v2_at(const CgroupPlace& place) {
   RTSUP_TRY(take_over(place));
   RTSUP_TRY(folders().make(place, tree_path(place)));
   mounts_.v2 = place;

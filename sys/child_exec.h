@@ -1,8 +1,9 @@
 // What runs between clone and exec in a child that shares its parent's memory
 // (CLONE_VM|CLONE_VFORK), and the clone itself. Nothing here allocates, locks, logs, throws or
-// touches what the parent will use, except the ChildExec it was given. Threads: the parent's
-// calling thread sleeps until the child has executed or ended; others go on. Source:  clone3(2),
-// vfork(2); the child has a stack of its own, so nothing of the parent's frames is overwritten.
+// touches what the parent will use, except the ChildExec it was given.
+// Threads: the parent's calling thread sleeps until the child has executed or ended; others go on.
+// Source:  clone3(2), vfork(2); the child has a stack of its own, so nothing of the parent's frames
+//          is overwritten.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // The clocks, in nanoseconds. Durations and deadlines use the monotonic one only; the other is for
-// people and files. Threads: any; async-signal-safe; no system call where the kernel's vDSO serves
-// the clock.
+// people and files.
+// Threads: any; async-signal-safe; no system call where the kernel's vDSO serves the clock.
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,11 @@
-// New processes and namespaces for a launcher: clone3 without glibc's bookkeeping, setns,
-// unshare, and signals as a fresh process has them.
-// Owns:    nothing. Errors: kClone (EPERM: not privileged over the user namespace; ENOSPC: too many
-// namespaces; EAGAIN: pids limit), kSetns, kNamespaces.
+// New processes and namespaces for a launcher: clone3 without glibc's bookkeeping, setns, unshare,
+// and signals as a fresh process has them.
+// Owns:    nothing.
+// Errors:  kClone (EPERM: not privileged over the user namespace; ENOSPC: too many namespaces;
+//          EAGAIN: pids limit), kSetns, kNamespaces.
 // Threads: only in a process with one thread. The child is a copy as after fork(2), but glibc does
-// not know of it: no pthread calls, raise() or abort() there before exec. Source:  clone(2),
-// setns(2), unshare(2), namespaces(7).
+//          not know of it: no pthread calls, raise() or abort() there before exec.
+// Source:  clone(2), setns(2), unshare(2), namespaces(7).
 #pragma once
 
 #include <sys/types.h>

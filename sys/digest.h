@@ -1,6 +1,8 @@
 // Digests: SHA-256 for what is compared between machines and times, a keyed hash for tables whose
-// keys a worker chooses. Owns:    plain values. Threads: one at a time per object; KeyedHash is
-// read-only once made. Source:  libsodium (crypto_hash_sha256, crypto_shorthash = SipHash-2-4).
+// keys a worker chooses.
+// Owns:    plain values.
+// Threads: one at a time per object; KeyedHash is read-only once made.
+// Source:  libsodium (crypto_hash_sha256, crypto_shorthash = SipHash-2-4).
 #pragma once
 
 #include <array>

@@ -1,8 +1,8 @@
 // EventFd: a counter that wakes whoever watches it.
-// Owns:    the descriptor. Threads: any number may notify. notify() and drain() never block, except
-// that O_NONBLOCK of a description shared with
-//          a worker is the worker's to clear: what is shared with one is only watched (EPOLLET),
-//          never read or written.
+// Owns:    the descriptor.
+// Threads: any number may notify. notify() and drain() never block, except that O_NONBLOCK of a
+//          description shared with a worker is the worker's to clear: what is shared with one is
+//          only watched (EPOLLET), never read or written.
 #pragma once
 
 #include <cstdint>

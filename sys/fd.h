@@ -1,8 +1,8 @@
 // UniqueFd: owns one file descriptor; and the few calls that work on any descriptor.
 // Owns:    the descriptor; closed once, never retried after EINTR (Linux has closed it by then).
-// EBADF on close is our bug: it aborts. Errors:  kUnavailable (EAGAIN: nothing to do now, wait for
-// readiness), kOutOfRange (end of file before all bytes came);
-//          anything else is broken. EINTR is retried inside.
+//          EBADF on close is our bug: it aborts.
+// Errors:  kUnavailable (EAGAIN: nothing to do now, wait for readiness), kOutOfRange (end of file
+//          before all bytes came); anything else is broken. EINTR is retried inside.
 // Threads: one at a time. The free functions are async-signal-safe and allocate nothing.
 #pragma once
 

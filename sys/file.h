@@ -1,9 +1,9 @@
 // Files and folders by path, bounded and without surprises: what is opened is close-on-exec, what
 // is read has a maximum, what is replaced is replaced whole, and a tree is removed without ever
-// following a symbolic link. Errors:  kNotFound, kAlreadyExists, kPermissionDenied as the kernel
-// says; kResourceExhausted when a file is larger than the
-//          bound or a tree has more entries than the bound; kUnavailable when a lock is held by
-//          another process.
+// following a symbolic link.
+// Errors:  kNotFound, kAlreadyExists, kPermissionDenied as the kernel says; kResourceExhausted when
+//          a file is larger than the bound or a tree has more entries than the bound; kUnavailable
+//          when a lock is held by another process.
 // Threads: any. They allocate: not for use between clone and exec.
 #pragma once
 

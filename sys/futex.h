@@ -1,7 +1,9 @@
 // Futex: sleeping on and waking a word that two processes share (never FUTEX_PRIVATE). Works on
-// read-only mappings too. Threads: any; async-signal-safe; allocates nothing. Header-light on
-// purpose: the sdk and the channel's fast path include it. Source:  futex(2). A wait may return
-// with nothing changed; callers always look at their own condition again.
+// read-only mappings too.
+// Threads: any; async-signal-safe; allocates nothing. Header-light on purpose: the sdk and the
+//          channel's fast path include it.
+// Source:  futex(2). A wait may return with nothing changed; callers always look at their own
+//          condition again.
 #pragma once
 
 #include <atomic>

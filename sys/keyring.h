@@ -1,5 +1,6 @@
 // Session keyring: a process that keeps its parent's can read keys that other functions left there.
-// Threads: the calling thread; async-signal-safe. Source: keyrings(7), keyctl(2).
+// Threads: the calling thread; async-signal-safe.
+// Source:  keyrings(7), keyctl(2).
 #pragma once
 
 #include "abi/base/result.h"

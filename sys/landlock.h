@@ -1,11 +1,12 @@
 // Landlock: a second fence around files, TCP, signals and abstract sockets, which the process can
-// not take down again. Errors:  kLandlock. kUnimplemented: the kernel has no Landlock, or an older
-// one than the floor (ABI 2, Linux 5.19); number = the ABI found. kNotFound: a granted path does
-// not exist. Threads: the calling thread and what it starts later: for processes with one thread.
-// async-signal-safe. Needs no_new_privs (or CAP_SYS_ADMIN).
+// not take down again.
+// Errors:  kLandlock. kUnimplemented: the kernel has no Landlock, or an older one than the floor
+//          (ABI 2, Linux 5.19); number = the ABI found. kNotFound: a granted path does not exist.
+// Threads: the calling thread and what it starts later: for processes with one thread.
+//          async-signal-safe. Needs no_new_privs (or CAP_SYS_ADMIN).
 // Source:  landlock(7); constants newer than Debian 12's headers stand in landlock.cc. What only a
-// newer kernel can fence (ABI 3 truncate, 4 TCP, 5 ioctl, 6 signals and abstract sockets) is fenced
-// where it can be: it is a second layer there, never the only one.
+//          newer kernel can fence (ABI 3 truncate, 4 TCP, 5 ioctl, 6 signals and abstract sockets)
+//          is fenced where it can be: it is a second layer there, never the only one.
 #pragma once
 
 #include <cstdint>

@@ -1,11 +1,13 @@
-// Mappings and memory files: what shared memory is made of.
-// ReadOnlyMapping and WritableMapping are different types, so that what this process may write is
-// visible where it is held. Owns:    the address range (munmap) or the descriptor. Spans borrow
-// from the mapping. Units:   bytes. Offsets and lengths are checked without overflow: kOutOfRange
-// when offset + length leaves the mapping. Errors:  kInvalidArgument (size 0, or seals that the
-// file refuses), kResourceExhausted, kFailedPrecondition (missing seals, holes). Threads: creating
-// is any thread; the bytes follow the rules of what lies in them. Source:  memfd_create(2),
-// fcntl(2); kernel 6.1 for all; MFD_NOEXEC_SEAL (6.3) is used where the kernel has it.
+// Mappings and memory files: what shared memory is made of. ReadOnlyMapping and WritableMapping are
+// different types, so that what this process may write is visible where it is held.
+// Owns:    the address range (munmap) or the descriptor. Spans borrow from the mapping.
+// Units:   bytes. Offsets and lengths are checked without overflow: kOutOfRange when offset +
+//          length leaves the mapping.
+// Errors:  kInvalidArgument (size 0, or seals that the file refuses), kResourceExhausted,
+//          kFailedPrecondition (missing seals, holes).
+// Threads: creating is any thread; the bytes follow the rules of what lies in them.
+// Source:  memfd_create(2), fcntl(2); kernel 6.1 for all; MFD_NOEXEC_SEAL (6.3) is used where the
+//          kernel has it.
 #pragma once
 
 #include <cstdint>

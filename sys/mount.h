@@ -1,12 +1,14 @@
 // The new root: detached mounts made outside, attached inside, and the one way in (pivot_root).
 // Owns:    a detached tree lives as long as its descriptor; attached, it lives with the mount
-// namespace.
+//          namespace.
 // Errors:  named after what was tried: kMountBind, kMountTmpfs, kMountRoot, kPivotRoot.
-// kFailedPrecondition: what stands at the source is not what was checked. EPERM: no CAP_SYS_ADMIN
-// over the caller's mount namespace. EINVAL on a bind in a user namespace: a mount below the source
-// is locked. Threads: one at a time; async-signal-safe, nothing is allocated. Source: open_tree(2),
-// fsopen(2), mount_setattr(2), pivot_root(2); Linux 5.12. Detached trees cross into another mount
-// and user namespace, so a source that only root can reach is opened by root.
+//          kFailedPrecondition: what stands at the source is not what was checked. EPERM: no
+//          CAP_SYS_ADMIN over the caller's mount namespace. EINVAL on a bind in a user namespace: a
+//          mount below the source is locked.
+// Threads: one at a time; async-signal-safe, nothing is allocated.
+// Source:  open_tree(2), fsopen(2), mount_setattr(2), pivot_root(2); Linux 5.12. Detached trees
+//          cross into another mount and user namespace, so a source that only root can reach is
+//          opened by root.
 #pragma once
 
 #include <sys/types.h>

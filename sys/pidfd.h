@@ -1,10 +1,10 @@
 // Pidfd: a process by descriptor, so that a signal or a wait can never reach a stranger who got the
-// same number. Owns:    the pidfd, not the process: destroying it neither ends nor reaps anything.
+// same number.
+// Owns:    the pidfd, not the process: destroying it neither ends nor reaps anything.
 // Errors:  kNotFound (ESRCH: the process is gone), kPermissionDenied, kFailedPrecondition (ECHILD:
-// not a child of ours, or
-//          already reaped). get_fd needs PTRACE_MODE_ATTACH of the process.
+//          not a child of ours, or already reaped). get_fd needs PTRACE_MODE_ATTACH of the process.
 // Threads: one at a time. Kernel 5.6 (pidfd_getfd); waiting with __WALL, since a launcher's
-// CLONE_PARENT children have exit signal 0.
+//          CLONE_PARENT children have exit signal 0.
 #pragma once
 
 #include <sys/types.h>

@@ -1,5 +1,5 @@
-// Random bytes from the kernel. Errors: none in practice once the machine has booted; the Result
-// stays for seccomp'd callers.
+// Random bytes from the kernel.
+// Errors:  none in practice once the machine has booted; the Result stays for seccomp'd callers.
 #pragma once
 
 #include <cstdint>

@@ -1,12 +1,13 @@
 // compile_filter: from normalised rules to the program that the kernel runs. libseccomp makes the
 // decisions' tree; the checks of architecture and of numbers beyond the newest known call are put
-// before it, since libseccomp can not express ranges of numbers. Errors:  kSeccompCompile:
-// kInvalidArgument (number = the rule's position: bad argument index, value outside mask, duplicate
-// or contradicting rules,
-//          call number out of range), kResourceExhausted (longer than the kernel takes).
+// before it, since libseccomp can not express ranges of numbers.
+// Errors:  kSeccompCompile: kInvalidArgument (number = the rule's position: bad argument index,
+//          value outside mask, duplicate or contradicting rules, call number out of range),
+//          kResourceExhausted (longer than the kernel takes).
 // Threads: any. The result is not to be trusted until manifest's evaluator has compared it with the
-// rules. Source:  libseccomp 2.5.4 miscompiles ordered comparisons and silently drops conflicting
-// rules: only EQ and MASKED_EQ are used, conflicts refused.
+//          rules.
+// Source:  libseccomp 2.5.4 miscompiles ordered comparisons and silently drops conflicting rules:
+//          only EQ and MASKED_EQ are used, conflicts refused.
 #pragma once
 
 #include <linux/filter.h>

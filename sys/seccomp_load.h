@@ -1,10 +1,10 @@
 // Loading a filter that was compiled elsewhere: what a process does to itself, last.
 // Owns:    nothing; the listener's descriptor (close-on-exec) is the caller's.
 // Errors:  kSeccompLoad. EACCES: no_new_privs is not set. EBUSY: a filter with a listener is there
-// already. EINVAL: no valid program, or a kernel older than the flags.
+//          already. EINVAL: no valid program, or a kernel older than the flags.
 // Threads: the calling thread: for processes with one thread (no TSYNC). async-signal-safe.
 // Source:  seccomp(2). WAIT_KILLABLE_RECV (Linux 5.19): while the monitor looks at a call, only a
-// deadly signal interrupts it, so that no handler of the worker runs in between.
+//          deadly signal interrupts it, so that no handler of the worker runs in between.
 #pragma once
 
 #include <linux/filter.h>

@@ -1,9 +1,10 @@
 // SeccompListener: the end at which a filter's notifications arrive.
 // Owns:    the listener descriptor. When the last holder closes it, every notified call answers
-// ENOSYS: fail closed. Errors:  kNotFound (ENOENT: the caller is gone, there is nobody to answer),
-// others are broken. Threads: one at a time. Watch fd() with EPOLLIN; EPOLLHUP = no process has the
-// filter any more. Source:  seccomp_unotify(2). Pointers among the arguments are never to be
-// followed for a decision: the caller can change what they point to.
+//          ENOSYS: fail closed.
+// Errors:  kNotFound (ENOENT: the caller is gone, there is nobody to answer), others are broken.
+// Threads: one at a time. Watch fd() with EPOLLIN; EPOLLHUP = no process has the filter any more.
+// Source:  seccomp_unotify(2). Pointers among the arguments are never to be followed for a
+//          decision: the caller can change what they point to.
 #pragma once
 
 #include <array>

@@ -1,6 +1,7 @@
 // Signals as values: a scope in which some are blocked, and a descriptor from which they are read.
 // ScopedSigmask restores the whole mask when it ends; SignalFd owns its descriptor and expects its
-// signals to be blocked. Threads: the mask is the calling thread's.
+// signals to be blocked.
+// Threads: the mask is the calling thread's.
 #pragma once
 
 #include <signal.h>

@@ -1,13 +1,14 @@
 // Unix sockets: records with descriptors and credentials between processes of the base, and the
-// listener of the control socket. Owns:    received descriptors are owned from the first instant;
-// whatever the caller did not ask for is closed. Units:   a record is one message of
-// SOCK_SEQPACKET; at most kMessageFdsMax descriptors each. Errors:  kUnavailable (EAGAIN: nothing
-// there, or no room), kAborted (the peer is gone: end of stream, EPIPE, ECONNRESET),
-//          kDataLoss (a record of another size, or cut; its descriptors are closed),
-//          kResourceExhausted.
+// listener of the control socket.
+// Owns:    received descriptors are owned from the first instant; whatever the caller did not ask
+//          for is closed.
+// Units:   a record is one message of SOCK_SEQPACKET; at most kMessageFdsMax descriptors each.
+// Errors:  kUnavailable (EAGAIN: nothing there, or no room), kAborted (the peer is gone: end of
+//          stream, EPIPE, ECONNRESET), kDataLoss (a record of another size, or cut; its descriptors
+//          are closed), kResourceExhausted.
 // Threads: any; no O_NONBLOCK is ever set on a socket: whether to wait is said per call.
 // Source:  unix(7), cmsg(3). SIGPIPE never comes (MSG_NOSIGNAL); descriptors arrive close-on-exec
-// (MSG_CMSG_CLOEXEC).
+//          (MSG_CMSG_CLOEXEC).
 #pragma once
 
 #include <sys/types.h>

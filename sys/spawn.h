@@ -1,12 +1,13 @@
 // spawn: starts a program in a child process and tells why when that failed.
 // Owns:    nothing after it returns; the child keeps the descriptors it inherited.
 // Errors:  kClone (kResourceExhausted: EAGAIN by pids limit, ENOMEM; kFailedPrecondition: cgroup
-// not joinable), kExec and the steps before it as the
-//          child met them (kNotFound, kPermissionDenied, ENOEXEC: wrong architecture or no
-//          program). A child that could not execute is reaped.
+//          not joinable), kExec and the steps before it as the child met them (kNotFound,
+//          kPermissionDenied, ENOEXEC: wrong architecture or no program). A child that could not
+//          execute is reaped.
 // Threads: one at a time. All signals are blocked meanwhile; the child gets default actions and an
-// empty mask. Source:  clone3(2): CLONE_VM|CLONE_VFORK costs no copy of page tables; Linux 5.7 for
-// CLONE_INTO_CGROUP (v2).
+//          empty mask.
+// Source:  clone3(2): CLONE_VM|CLONE_VFORK costs no copy of page tables; Linux 5.7 for
+//          CLONE_INTO_CGROUP (v2).
 #pragma once
 
 #include <span>

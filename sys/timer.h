@@ -1,5 +1,6 @@
 // TimerFd: a deadline as a readable descriptor, on CLOCK_MONOTONIC.
-// Owns:    the descriptor. Units: nanoseconds; an absolute time is one of monotonic_ns().
+// Owns:    the descriptor.
+// Units:   nanoseconds; an absolute time is one of monotonic_ns().
 // Errors:  kInvalidArgument (a negative time).
 // Threads: one at a time.
 #pragma once

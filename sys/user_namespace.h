@@ -1,12 +1,13 @@
 // UserNamespace: the base's one user namespace. Workers and the monitor live in it; nobody can make
-// another inside. Owns:    a descriptor of the namespace, which keeps it alive without any process.
+// another inside.
+// Owns:    a descriptor of the namespace, which keeps it alive without any process.
 // Units:   ids inside are 0 to count-1; 0 is the namespace's own root, which holds nothing outside.
 // Errors:  kFailedPrecondition (no free uid range), kPermissionDenied (user namespaces are switched
-// off; newuidmap refused), kUserNamespaceMap. Threads: create() forks: only in a process with one
-// thread. Source:  user_namespaces(7), subuid(5), newuidmap(1). Works as root (maps written
-// directly) and without (newuidmap with the user's range of
-//          /etc/subuid and /etc/subgid; otherwise the user's own id alone, which is a named loss:
-//          single_id()).
+//          off; newuidmap refused), kUserNamespaceMap.
+// Threads: create() forks: only in a process with one thread.
+// Source:  user_namespaces(7), subuid(5), newuidmap(1). Works as root (maps written directly) and
+//          without (newuidmap with the user's range of /etc/subuid and /etc/subgid; otherwise the
+//          user's own id alone, which is a named loss: single_id()).
 #pragma once
 
 #include <cstdint>
