@@ -58,7 +58,7 @@ enum class ViolationReason : uint32_t {
   kCorrelation = 8,      // an answer to an event that was never asked, or asked of another
   kLease = 9,            // a lease given back that was not held
   kRegionHole = 10,      // a region or window is not wholly prefaulted
-  kAbiMajor = 11,        // the SDK's ABI major is not the base's; number = major << 16 | minor
+  kAbiVersion = 11,       // the SDK's ABI major is not the base's; number = major << 16 | minor
   kFlood = 12,           // more requests than the session's budget allows for long
   kUnread = 13,          // answers not taken up within the deadline
   kSilent = 14,          // an event not answered within its deadline

@@ -274,7 +274,7 @@ void ChannelTransport::lead(const Done& done, uint64_t deadline_ns) noexcept {
       return;
     }
     sleep(done, deadline_ns);
-    if (down_.ending.load(std::memory_order_acquire) != 0) {
+    if (down_.ending.load() != 0) {
       wake_followers();  // the thread that serves may be one of them
     }
   }
@@ -413,9 +413,7 @@ Next ChannelTransport::next_event(Event& event) noexcept {
     return event_tail_.load() !=
            event_head_.load(std::memory_order_relaxed);  // only this thread changes the head
   };
-  const auto is_over = [this] {
-    return stopping_.load() || down_.ending.load(std::memory_order_acquire) != 0;
-  };
+  const auto is_over = [this] { return stopping_.load() || down_.ending.load() != 0; };
   wait([&] { return has_event() || is_over(); }, UINT64_MAX);
   if (!has_event()) {
     return stopping_.load() ? Next::kStopped : closed_.load() ? Next::kBaseGone : Next::kAsked;

@@ -1,0 +1,208 @@
+#include "broker/channel/session.h"
+
+#include "sys/socket.h"
+
+namespace rtsup::broker::channel {
+namespace {
+
+// Doorbells beyond one a frame that a session may ring within a second. An honest worker rings at most once a frame.
+constexpr uint64_t kIdleBellsMax = 1024;
+constexpr uint64_t kSecondNs = 1'000'000'000;
+
+template <typename Header>
+Header& header_of(std::span<std::byte> bytes) noexcept {
+  return *reinterpret_cast<Header*>(bytes.data());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> Session::create(ShardCore& core, Attachment attachment,
+                                                 int shard_page_fd, sys::UniqueFd& down) {
+  RTSUP_ASSIGN(sys::ReadableRegion up, sys::create_readable_region("rtsup-up", abi::kRegionBytes));
+  RTSUP_ASSIGN(sys::WritableRegion own,
+               sys::create_writable_region("rtsup-down", abi::kRegionBytes));
+  auto session = std::unique_ptr<Session>(
+      new Session(core, std::move(attachment), std::move(up), std::move(own)));
+  RTSUP_ASSIGN(session->doorbell_, sys::EventFd::create());
+  RTSUP_TRY(session->introduce(shard_page_fd));
+  RTSUP_ASSIGN(down, sys::duplicate(session->down_region_.fd.get()));
+  return session;
+}
+
+Session::Session(ShardCore& core, Attachment attachment, sys::ReadableRegion up,
+                 sys::WritableRegion down)
+    : core_(core),
+      id_(attachment.session),
+      epoch_(attachment.epoch),
+      principal_(std::move(attachment.principal)),
+      concurrency_(std::clamp(attachment.concurrency, 1U, abi::kRingFrames / 2)),
+      socket_(std::move(attachment.socket)),
+      up_region_(std::move(up)),
+      down_region_(std::move(down)),
+      up_(*reinterpret_cast<const abi::UpHeader*>(up_region_.mapping.bytes().data())),
+      down_(header_of<abi::DownHeader>(down_region_.mapping.bytes())),
+      memory_(down_region_.mapping.bytes(), up_),
+      metadata_memory_(
+          std::make_unique_for_overwrite<std::byte[]>(abi::kMetadataBytesMax + 32 * 1024)),
+      calls_(std::make_unique<SessionCall[]>(kCalls)) {
+  for (uint32_t i = 0; i < kCalls; ++i) {
+    calls_[i].session_ = this;
+    free_calls_[i] = static_cast<uint16_t>(kCalls - 1 - i);
+  }
+  for (EventSlot& slot : events_) {
+    slot.session = this;
+  }
+  attach_deadline_.session = this;
+  retry_deadline_.session = this;
+  down_.magic = abi::kDownMagic;
+  down_.bytes = abi::kRegionBytes;
+  down_.abi_major = abi::kAbiMajor;
+  down_.abi_minor = abi::kAbiMinor;
+  down_.epoch = epoch_;
+  // Relaxed: the worker sees the region only after the attach message.
+  down_.spin_budget_ns.store(core.worker_spin_ns, std::memory_order_relaxed);
+  core_.deadlines.reserve_more(kDeadlines);
+}
+
+Session::~Session() {
+  core_.deadlines.disarm(attach_deadline_);
+  core_.deadlines.disarm(retry_deadline_);
+  for (EventSlot& slot : events_) {
+    core_.deadlines.disarm(slot);
+  }
+  for (uint32_t i = 0; i < kCalls; ++i) {
+    core_.deadlines.disarm(calls_[i]);
+  }
+}
+
+Result<void> Session::introduce(int shard_page_fd) {
+  const abi::SessionItem items[] = {
+      {abi::ItemKind::kUp, 0, abi::kRegionBytes},
+      {abi::ItemKind::kDown, 0, abi::kRegionBytes},
+      {abi::ItemKind::kShard, 0, abi::kHeaderBytes},
+      {abi::ItemKind::kDoorbell, 0, 0},
+  };
+  const int fds[] = {up_region_.fd.get(), down_region_.fd.get(), shard_page_fd, doorbell_.fd()};
+  RTSUP_TRY(send_message(abi::SessionVerb::kAttach, items, fds));
+  core_.deadlines.arm(attach_deadline_, core_.now_ns + core_.options.attach_timeout_ns);
+  return {};
+}
+
+Result<void> Session::send_message(abi::SessionVerb verb, std::span<const abi::SessionItem> items,
+                                   std::span<const int> fds) {
+  abi::SessionMessage message{};
+  message.magic = abi::kSessionMagic;
+  message.abi_major = abi::kAbiMajor;
+  message.abi_minor = abi::kAbiMinor;
+  message.verb = verb;
+  message.epoch = epoch_;
+  message.session = id_.value;
+  message.item_count = static_cast<uint32_t>(items.size());
+  std::copy(items.begin(), items.end(), message.items);
+  return sys::send_record(socket_.get(), message, fds);
+}
+
+bool Session::has_work() const noexcept {
+  // seq_cst: with the shard's sleep flag and `hot` the Dekker pattern of abi/layout.h; partner: the worker's publication.
+  return (state_ == State::kAttached || state_ == State::kReady) && !is_stalled_ &&
+         up_.request_tail.load() != up_head_;
+}
+
+void Session::set_hot(bool hot) noexcept {
+  is_hot_ = hot;
+  down_.hot.store(hot ? 1 : 0);  // seq_cst: before the next look at request_tail
+}
+
+void Session::doorbell_rang() {
+  ++meters_.doorbells_received;
+  if (state_ == State::kAttaching) {
+    check_attached();
+  }
+  if (core_.now_ns - flood_second_ns_ >= kSecondNs) {
+    flood_second_ns_ = core_.now_ns;
+    flood_bells_ = 0;
+    flood_frames_ = up_head_;
+  }
+  ++flood_bells_;
+  if (flood_bells_ > up_head_ - flood_frames_ + kIdleBellsMax && state_ < State::kEnded) {
+    end(abi::ViolationReason::kFlood, flood_bells_);
+  }
+}
+
+void Session::check_attached() {
+  // Rule 9: before the base touches the regions, the worker must have, or the base would pay for them.
+  for (const int fd : {up_region_.fd.get(), down_region_.fd.get()}) {
+    if (const auto whole = sys::check_no_hole(fd, abi::kRegionBytes); !whole) {
+      end(abi::ViolationReason::kRegionHole, static_cast<uint64_t>(whole.error().number));
+      return;
+    }
+  }
+  // Acquire: the header's version comes before; partner: the worker's release store.
+  if (up_.attached_epoch.load(std::memory_order_acquire) != epoch_) {
+    return;  // a doorbell too early: the deadline decides
+  }
+  uint16_t version[2];
+  abi::copy_once(&version[0], &up_.abi_major, sizeof version[0]);
+  abi::copy_once(&version[1], &up_.abi_minor, sizeof version[1]);
+  if (version[0] != abi::kAbiMajor) {
+    end(abi::ViolationReason::kAbiVersion, (uint64_t{version[0]} << 16) | version[1]);
+    return;
+  }
+  core_.deadlines.disarm(attach_deadline_);
+  up_region_.fd.reset();
+  down_region_.fd.reset();
+  state_ = State::kAttached;
+}
+
+// Before the session stops being ready.
+void Session::leave() {
+  if (is_ready()) {
+    has_left = true;
+    make_dirty();
+  }
+}
+
+void Session::drain() {
+  leave();
+  is_draining_ = true;
+  check_drained();
+}
+
+void Session::end(abi::ViolationReason reason, uint64_t number) {
+  if (state_ == State::kEnded || state_ == State::kGone) {
+    return;
+  }
+  leave();
+  state_ = State::kEnded;
+  core_.deadlines.disarm(attach_deadline_);
+  core_.deadlines.disarm(retry_deadline_);
+  for (EventSlot& slot : events_) {
+    free_event(slot);
+  }
+  core_.observer.violated(id_, reason, number);
+}
+
+void Session::detach() {
+  if (state_ == State::kGone) {
+    return;
+  }
+  leave();
+  state_ = State::kGone;
+  core_.deadlines.disarm(attach_deadline_);
+  core_.deadlines.disarm(retry_deadline_);
+  for (EventSlot& slot : events_) {
+    free_event(slot);
+  }
+  for (uint32_t i = 0; i < kCalls; ++i) {
+    SessionCall& call = calls_[i];
+    core_.deadlines.disarm(call);
+    call.is_unanswered_ = false;
+    call.is_parked_ = false;
+    call.parked_metadata_ = {};
+    call.parked_value_ = {};
+  }
+  parked_count_ = 0;
+  core_.observer.gone(id_, principal_, meters_);
+}
+
+}  // namespace rtsup::broker::channel

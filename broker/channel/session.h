@@ -1,0 +1,259 @@
+// Session: the base's end of one worker's channel. The worker is hostile: whatever stands in its region is copied once, checked and only
+// then used, and what breaks a rule ends the session with a record (channel rules 1 to 12; docs/formats/channel.md).
+// Owns:    both regions, windows, doorbell and socket; all memory for calls and events, allocated at attach. Calls that services
+//          still hold keep an ended session alive: is_finished().
+// Errors:  violations go to the SessionObserver; nothing the worker does is an error of a function here.
+// Threads: the shard's only.
+#pragma once
+
+#include <array>
+
+#include "abi/session_message.h"
+#include "abi/shared_copy.h"
+#include "broker/channel/core.h"
+#include "broker/channel/down_memory.h"
+#include "broker/channel/up_windows.h"
+#include "sys/event.h"
+
+namespace rtsup::broker::channel {
+
+// Bytes in a worker's region. Counts what was not read yet, to know when the worker may reuse them.
+class RegionPayload final : public Payload {
+ public:
+  RegionPayload() noexcept = default;
+  RegionPayload(std::span<const std::byte> bytes, uint32_t window, SessionMeters* meters) noexcept
+      : bytes_(bytes), window_(window), unread_(bytes.size()), meters_(meters) {}
+  [[nodiscard]] size_t size() const noexcept override { return bytes_.size(); }
+  void copy(size_t offset, std::span<std::byte> out) const noexcept override {
+    abi::copy_once(out.data(), bytes_.data() + offset, out.size());
+    unread_ -= out.size() < unread_ ? out.size() : unread_;
+    meters_->bytes_copied += out.size();
+  }
+  [[nodiscard]] bool is_read() const noexcept { return unread_ == 0; }
+  [[nodiscard]] uint32_t window() const noexcept { return window_; }
+
+ private:
+  std::span<const std::byte> bytes_;
+  uint32_t window_ = 0;
+  mutable size_t unread_ = 0;
+  SessionMeters* meters_ = nullptr;
+};
+
+class Session;
+
+// One request, from its frame to its answer. Taken by a service until it answers, and by the session until the answer is sent: both
+// must be over before the place is used again.
+class SessionCall final : public Call, public Deadline {
+ public:
+  [[nodiscard]] const abi::Operation& operation() const noexcept override { return *operation_; }
+  [[nodiscard]] const Principal& principal() const noexcept override;
+  [[nodiscard]] std::span<const std::byte> metadata() const noexcept override { return metadata_; }
+  [[nodiscard]] const Payload& payload() const noexcept override { return payload_; }
+  [[nodiscard]] uint64_t deadline_ns() const noexcept override { return deadline_ns_; }
+  [[nodiscard]] uint32_t depth() const noexcept override { return depth_; }
+  void answer(Status status, std::span<const std::byte> metadata, ValueRef value) override;
+  void answer_from(Status status, std::span<const std::byte> metadata,
+                   const Payload& payload) override;
+  void expired() override;
+
+ private:
+  friend class Session;
+  Session* session_ = nullptr;
+  const abi::Operation* operation_ = nullptr;
+  uint64_t correlation_ = 0;
+  uint64_t deadline_ns_ = 0;
+  uint32_t depth_ = 0;
+  std::span<const std::byte> metadata_;  // in the session's private memory
+  RegionPayload payload_;
+  bool is_held_ = false;        // by a service
+  bool is_unanswered_ = false;  // the worker waits for it
+  bool is_parked_ = false;      // the answer below waits for room
+  Status parked_status_ = Status::kOk;
+  abi::Reason parked_reason_ = abi::Reason::kNone;  // in place of metadata and value
+  ValueRef parked_metadata_;
+  ValueRef parked_value_;
+};
+
+class Session final : public Endpoint {
+ public:
+  static constexpr uint32_t kCalls =
+      abi::kRingFrames + 32;  // 32 that expired and whose service has not let go
+  static constexpr uint32_t kEvents = abi::kRingFrames;
+  static constexpr size_t kDeadlines = kCalls + kEvents + 2;
+
+  // Makes the regions and sends the attach message. `down` receives a descriptor of the down region.
+  static Result<std::unique_ptr<Session>> create(ShardCore& core, Attachment attachment,
+                                                 int shard_page_fd, sys::UniqueFd& down);
+  ~Session() override;
+
+  // What the loop does with it.
+  [[nodiscard]] bool has_work() const noexcept;
+  void take_up(uint32_t frames_max);  // requests and answers, at most so many
+  void doorbell_rang();
+  void flush();
+  void set_hot(bool hot) noexcept;
+  [[nodiscard]] bool is_hot() const noexcept { return is_hot_; }
+  [[nodiscard]] int doorbell_fd() const noexcept { return doorbell_.fd(); }
+  [[nodiscard]] bool is_finished() const noexcept {
+    return state_ == State::kGone && held_calls_ == 0;
+  }
+  void add_time(uint64_t elapsed_ns) noexcept { meters_.broker_ns += elapsed_ns; }
+  uint64_t last_active_turn = 0;
+  bool is_dirty = false;
+  bool has_left = false;  // it was ready and is no more: to be told to the directory's observer
+
+  void drain();
+  void end(abi::ViolationReason reason, uint64_t number);
+  void detach();
+
+  // As an endpoint.
+  bool send(const Event& event, EventSink& sink) override;
+  [[nodiscard]] bool can_take_event() const noexcept {
+    return state_ == State::kReady && !is_draining_ && events_open_ < concurrency_;
+  }
+  [[nodiscard]] uint32_t events_open() const noexcept { return events_open_; }
+
+  [[nodiscard]] SessionId id() const noexcept { return id_; }
+  [[nodiscard]] const Principal& principal() const noexcept { return principal_; }
+  [[nodiscard]] const SessionMeters& meters() const noexcept { return meters_; }
+  [[nodiscard]] bool is_ready() const noexcept { return state_ == State::kReady && !is_draining_; }
+
+ private:
+  friend class SessionCall;
+  enum class State : uint8_t { kAttaching, kAttached, kReady, kEnded, kGone };
+  // An event that the worker was asked to handle, or (without a sink) a window that it was offered.
+  struct EventSlot final : Deadline {
+    void expired() override { session->event_expired(*this); }
+    Session* session = nullptr;
+    EventSink* sink = nullptr;
+    uint64_t correlation = 0;
+    uint64_t deadline_ns = 0;
+    uint32_t depth = 0;
+    uint32_t window = 0;
+    bool is_taken = false;
+    bool is_overdue = false;
+  };
+  struct AttachDeadline final : Deadline {
+    void expired() override { session->end(abi::ViolationReason::kAttachTimeout, 0); }
+    Session* session = nullptr;
+  };
+  // The worker frees leases and ring slots without a doorbell, so what waits for them is tried again from time to time.
+  struct RetryDeadline final : Deadline {
+    void expired() override { session->retry(); }
+    Session* session = nullptr;
+  };
+  struct Body {
+    std::span<const std::byte> bytes;
+    const Payload* payload = nullptr;
+    [[nodiscard]] size_t size() const noexcept {
+      return payload == nullptr ? bytes.size() : payload->size();
+    }
+  };
+
+  Session(ShardCore& core, Attachment attachment, sys::ReadableRegion up, sys::WritableRegion down);
+  Result<void> introduce(int shard_page_fd);
+  Result<void> send_message(abi::SessionVerb verb, std::span<const abi::SessionItem> items,
+                            std::span<const int> fds);
+
+  // Taking up (session_intake.cc).
+  void check_attached();
+  bool take_frame();
+  bool check_frame(const abi::Frame& frame);
+  bool resolve(const abi::Range& range, std::span<const std::byte>& bytes) const noexcept;
+  bool take_request(const abi::Frame& frame);
+  bool copy_metadata(const abi::Frame& frame, std::span<const std::byte> source,
+                     const abi::Operation& operation, SessionCall& call);
+  void begin_call(const abi::Frame& frame, SessionCall& call);
+  void handle_call(SessionCall& call);
+  void take_answer(const abi::Frame& frame);
+  uint64_t deadline_of(const abi::Frame& frame, uint32_t& depth) const noexcept;
+
+  // Answering (session_answer.cc).
+  void answer(SessionCall& call, Status status, std::span<const std::byte> metadata,
+              const Body& body, ValueRef* value);
+  void answer_reason(SessionCall& call, abi::Reason reason);
+  void call_expired(SessionCall& call);
+  void let_go(SessionCall& call);
+  void park(SessionCall& call, Status status, std::span<const std::byte> metadata, const Body& body,
+            ValueRef* value);
+  void park_reason(SessionCall& call, abi::Reason reason);
+  bool send_parked(SessionCall& call);
+  void free_call(SessionCall& call) noexcept;
+  void count_answer(Status status) noexcept;
+  bool has_ring_room();
+  bool publish(abi::Frame& frame, std::span<const std::byte> metadata, const Body& body);
+  std::span<const std::byte> failure(abi::Reason reason);
+  void make_dirty();
+  void ring_worker();
+  void retry();
+  void leave();
+  void check_unread();
+
+  // Events (session_events.cc).
+  EventSlot* take_event_slot(EventSink* sink, uint64_t deadline_ns) noexcept;
+  void free_event(EventSlot& slot);
+  void event_expired(EventSlot& slot);
+  void event_answered(EventSlot& slot, const abi::Frame& frame, std::span<const std::byte> metadata,
+                      const Payload& payload);
+  void check_drained();
+
+  // The channel's own operations (session_operations.cc).
+  bool serve(SessionCall& call);
+  void serve_window(SessionCall& call);
+  void serve_window_ready(SessionCall& call);
+  void serve_window_release(SessionCall& call);
+  void ask_for_window(uint32_t bytes);
+  void withdraw_window(uint32_t number);
+  bool offer(uint32_t number, uint32_t bytes);
+  void offer_answered(EventSlot& slot, Status status);
+
+  ShardCore& core_;
+  const SessionId id_;
+  const uint64_t epoch_;
+  const Principal principal_;
+  const uint32_t concurrency_;
+  State state_ = State::kAttaching;
+  bool is_draining_ = false;
+  bool is_drained_ = false;
+  bool is_hot_ = false;
+  sys::UniqueFd socket_;
+  sys::EventFd doorbell_;
+  sys::ReadableRegion up_region_;
+  sys::WritableRegion down_region_;
+  const abi::UpHeader& up_;
+  abi::DownHeader& down_;
+
+  // Rule 1: these private copies are the truth, what stands in shared memory is only their publication.
+  uint64_t up_head_ = 0;    // frames of up taken
+  uint64_t tail_ = 0;       // frames of down published
+  uint64_t down_head_ = 0;  // frames of down that the worker has taken, as last accepted
+  DownMemory memory_;
+  UpWindows windows_;
+  bool is_stalled_ = false;  // the next request has to wait until a call is over
+  bool needs_ring_ = false;
+  bool needs_room_ = false;  // an event was refused: tell when there is room
+
+  std::unique_ptr<std::byte[]> metadata_memory_;
+  abi::BlockMap<abi::kMetadataBytesMax + 32 * 1024> metadata_map_;
+  std::unique_ptr<SessionCall[]> calls_;
+  std::array<uint16_t, kCalls> free_calls_;
+  uint32_t free_call_count_ = kCalls;
+  uint32_t held_calls_ = 0;
+  uint32_t unanswered_ = 0;
+  std::array<uint16_t, kCalls> parked_;  // in order of their answers
+  uint32_t parked_count_ = 0;
+  size_t parked_bytes_ = 0;
+  std::array<EventSlot, kEvents> events_;
+  uint32_t events_open_ = 0;  // with a sink, overdue ones included
+  uint64_t events_made_ = 0;
+  AttachDeadline attach_deadline_;
+  RetryDeadline retry_deadline_;
+  uint64_t unread_since_ns_ = 0;
+  uint64_t unread_head_ = 0;
+  uint64_t flood_second_ns_ = 0;
+  uint64_t flood_bells_ = 0;
+  uint64_t flood_frames_ = 0;
+  SessionMeters meters_;
+};
+
+}  // namespace rtsup::broker::channel

@@ -1,0 +1,314 @@
+// Session: answering calls, and everything that is published into the down ring.
+#include <algorithm>
+
+#include "broker/channel/session.h"
+#include "schemas/common_generated.h"
+#include "sys/futex.h"
+
+namespace rtsup::broker::channel {
+namespace {
+
+constexpr uint32_t kPayloadAlignment = 16;
+constexpr uint64_t kRetryNs = 500'000;
+// Answers that wait for room may hold so much of the base's memory a session; values that the store holds anyway apart.
+constexpr size_t kParkedBytesMax = 2 * size_t{abi::kPayloadBytesMax};
+
+constexpr size_t padded(size_t bytes) noexcept {
+  return (bytes + kPayloadAlignment - 1) & ~size_t{kPayloadAlignment - 1};
+}
+
+}  // namespace
+
+const Principal& SessionCall::principal() const noexcept { return session_->principal_; }
+
+void SessionCall::answer(Status status, std::span<const std::byte> metadata, ValueRef value) {
+  session_->answer(*this, status, metadata, {.bytes = value.bytes()}, &value);
+}
+
+void SessionCall::answer_from(Status status, std::span<const std::byte> metadata,
+                              const Payload& payload) {
+  session_->answer(*this, status, metadata, {.bytes = {}, .payload = &payload}, nullptr);
+}
+
+void SessionCall::expired() { session_->call_expired(*this); }
+
+void Session::answer(SessionCall& call, Status status, std::span<const std::byte> metadata,
+                     const Body& body, ValueRef* value) {
+  core_.deadlines.disarm(call);
+  if (call.is_unanswered_ && state_ < State::kEnded && !call.is_parked_) {
+    if (core_.now_ns > call.deadline_ns_) {
+      park_reason(call, abi::Reason::kDeadlineExceeded);
+      send_parked(call);
+    } else if (body.size() > core_.options.payload_bytes_max ||
+               metadata.size() > abi::kMetadataBytesMax) {
+      park_reason(call, abi::Reason::kAnswerTooLarge);
+      send_parked(call);
+    } else {
+      abi::Frame frame;
+      frame.kind = abi::FrameKind::kResponse;
+      frame.opcode = call.operation_ == nullptr ? uint16_t{0} : call.operation_->opcode;
+      frame.correlation = call.correlation_;
+      frame.status = static_cast<uint8_t>(status);
+      if (publish(frame, metadata, body)) {
+        count_answer(status);
+        call.is_unanswered_ = false;
+        --unanswered_;
+      } else if (state_ < State::kEnded) {
+        park(call, status, metadata, body, value);
+      }
+    }
+  }
+  let_go(call);
+}
+
+void Session::answer_reason(SessionCall& call, abi::Reason reason) {
+  answer(call, abi::reason_status(reason), failure(reason), {}, nullptr);
+}
+
+std::span<const std::byte> Session::failure(abi::Reason reason) {
+  auto& builder = core_.builder.start();
+  const auto name =
+      builder.CreateString(abi::reason_name(reason).data(), abi::reason_name(reason).size());
+  const auto text =
+      builder.CreateString(abi::reason_text(reason).data(), abi::reason_text(reason).size());
+  return core_.builder.finish(abi::CreateFailure(builder, name, text));
+}
+
+// The service is done with the call.
+void Session::let_go(SessionCall& call) {
+  if (!call.is_held_) {
+    return;
+  }
+  call.is_held_ = false;
+  --held_calls_;
+  if (call.payload_.window() != 0) {
+    windows_.drop_user(call.payload_.window());
+  }
+  if (!call.metadata_.empty()) {
+    metadata_map_.give(static_cast<uint32_t>(call.metadata_.data() - metadata_memory_.get()),
+                       static_cast<uint32_t>(call.metadata_.size()));
+    call.metadata_ = {};
+  }
+  is_stalled_ = false;
+  free_call(call);
+}
+
+void Session::free_call(SessionCall& call) noexcept {
+  if (call.is_held_ || call.is_unanswered_) {
+    return;
+  }
+  core_.deadlines.disarm(call);
+  free_calls_[free_call_count_++] = static_cast<uint16_t>(&call - calls_.get());
+  is_stalled_ = false;
+  make_dirty();
+}
+
+void Session::count_answer(Status status) noexcept {
+  meters_.denied += status == Status::kPermissionDenied ? 1 : 0;
+  meters_.failed += status == Status::kOk ? 0 : 1;
+}
+
+void Session::call_expired(SessionCall& call) {
+  if (!call.is_unanswered_ || state_ >= State::kEnded) {
+    return;
+  }
+  if (call.is_parked_) {
+    parked_bytes_ -= call.parked_metadata_.size() + call.parked_value_.size();
+    call.parked_metadata_ = {};
+    call.parked_value_ = {};
+    call.parked_reason_ = abi::Reason::kDeadlineExceeded;
+    make_dirty();
+  } else if (call.payload_.is_read()) {
+    park_reason(call, abi::Reason::kDeadlineExceeded);
+    send_parked(call);
+  }
+  // Otherwise the service still has to read memory that the worker would reuse after an answer.
+}
+
+// ---- waiting for room ----
+
+void Session::park(SessionCall& call, Status status, std::span<const std::byte> metadata,
+                   const Body& body, ValueRef* value) {
+  const size_t bytes = metadata.size() + body.size();
+  if (parked_bytes_ + bytes > kParkedBytesMax) {
+    park_reason(call, abi::Reason::kTooManyCalls);
+    return;
+  }
+  ValueRef table = ValueRef::copy_of(metadata);
+  ValueRef payload = value != nullptr ? std::move(*value) : ValueRef::make(body.size());
+  if (table.size() != metadata.size() || payload.size() != body.size()) {
+    park_reason(call, abi::Reason::kNoMemory);
+    return;
+  }
+  if (body.payload != nullptr && body.size() > 0) {
+    body.payload->copy(0, payload.fill());
+  }
+  park_reason(call, abi::Reason::kNone);
+  call.parked_status_ = status;
+  call.parked_metadata_ = std::move(table);
+  call.parked_value_ = std::move(payload);
+  parked_bytes_ += bytes;
+  if (!call.is_armed()) {
+    core_.deadlines.arm(call, call.deadline_ns_);
+  }
+}
+
+void Session::park_reason(SessionCall& call, abi::Reason reason) {
+  call.is_parked_ = true;
+  call.parked_reason_ = reason;
+  parked_[parked_count_++] = static_cast<uint16_t>(&call - calls_.get());
+  ++meters_.parked;
+  make_dirty();
+}
+
+// True when it is sent, and no longer parked.
+bool Session::send_parked(SessionCall& call) {
+  const bool is_failure = call.parked_reason_ != abi::Reason::kNone;
+  const Status status = is_failure ? abi::reason_status(call.parked_reason_) : call.parked_status_;
+  abi::Frame frame;
+  frame.kind = abi::FrameKind::kResponse;
+  frame.opcode = call.operation_ == nullptr ? uint16_t{0} : call.operation_->opcode;
+  frame.correlation = call.correlation_;
+  frame.status = static_cast<uint8_t>(status);
+  bool sent =
+      publish(frame, is_failure ? failure(call.parked_reason_) : call.parked_metadata_.bytes(),
+              {.bytes = call.parked_value_.bytes()});
+  if (!sent && is_failure && call.parked_reason_ == abi::Reason::kDeadlineExceeded &&
+      state_ < State::kEnded) {
+    sent = publish(frame, {}, {});  // without its table it needs no lease
+  }
+  if (!sent) {
+    return false;
+  }
+  count_answer(status);
+  parked_bytes_ -= call.parked_metadata_.size() + call.parked_value_.size();
+  call.parked_metadata_ = {};
+  call.parked_value_ = {};
+  call.is_parked_ = false;
+  call.is_unanswered_ = false;
+  --unanswered_;
+  const auto index = static_cast<uint16_t>(&call - calls_.get());
+  auto* end = std::remove(parked_.data(), parked_.data() + parked_count_, index);
+  parked_count_ = static_cast<uint32_t>(end - parked_.data());
+  free_call(call);
+  return true;
+}
+
+void Session::flush() {
+  for (uint32_t i = 0; i < parked_count_ && state_ < State::kEnded;) {
+    if (!send_parked(calls_[parked_[i]])) {
+      ++i;
+    }
+  }
+  if (needs_ring_) {
+    needs_ring_ = false;
+    ring_worker();
+  }
+  if (needs_room_ && can_take_event() && core_.rooms != nullptr) {
+    needs_room_ = false;
+    core_.rooms->room(principal_.function);
+  }
+  const bool waits = parked_count_ > 0 || needs_room_;
+  if (waits && state_ < State::kEnded && !retry_deadline_.is_armed()) {
+    core_.deadlines.arm(retry_deadline_, core_.now_ns + kRetryNs);
+  }
+}
+
+void Session::retry() {
+  check_unread();
+  make_dirty();
+}
+
+// Rule 8: a worker that does not read stalls only itself, and not for ever.
+void Session::check_unread() {
+  const bool is_full = !has_ring_room();
+  if (!is_full || unread_since_ns_ == 0 || unread_head_ != down_head_) {
+    unread_since_ns_ = is_full ? core_.now_ns : 0;
+    unread_head_ = down_head_;
+    return;
+  }
+  if (core_.now_ns - unread_since_ns_ > core_.options.unread_timeout_ns) {
+    end(abi::ViolationReason::kUnread, tail_ - down_head_);
+  }
+}
+
+void Session::make_dirty() {
+  if (!is_dirty) {
+    is_dirty = true;
+    core_.dirty.push_back(this);
+  }
+}
+
+// ---- publishing ----
+
+bool Session::has_ring_room() {
+  if (tail_ - down_head_ < abi::kRingFrames) {
+    return true;
+  }
+  // Acquire: the worker has copied the frames before their slots are used again; partner: its release store.
+  const uint64_t head = up_.down_head.load(std::memory_order_acquire);
+  if (head - down_head_ > tail_ - down_head_) {
+    end(abi::ViolationReason::kIndexJump, head);
+    return false;
+  }
+  down_head_ = head;
+  return tail_ - down_head_ < abi::kRingFrames;
+}
+
+bool Session::publish(abi::Frame& frame, std::span<const std::byte> metadata, const Body& body) {
+  if (state_ >= State::kEnded || !has_ring_room()) {
+    return false;
+  }
+  const auto bytes = static_cast<uint32_t>(padded(metadata.size()) + body.size());
+  if (bytes > 0) {
+    if (const auto forged = memory_.reclaim()) {
+      end(abi::ViolationReason::kLease, *forged);
+      return false;
+    }
+    const auto lease = memory_.take(bytes);
+    if (!lease) {
+      if (DownMemory::needs_window(bytes)) {
+        ask_for_window(bytes);
+      }
+      return false;
+    }
+    frame.lease = lease->index;
+    frame.lease_generation = lease->generation;
+    abi::copy_once(lease->data, metadata.data(), metadata.size());
+    const auto start = static_cast<uint32_t>(padded(metadata.size()));
+    std::memset(lease->data + metadata.size(), 0, start - metadata.size());
+    const std::span<std::byte> room(lease->data + start, body.size());
+    if (body.payload != nullptr) {
+      body.payload->copy(0, room);
+    } else {
+      abi::copy_once(room.data(), body.bytes.data(), room.size());
+    }
+    if (!metadata.empty()) {
+      frame.metadata = {lease->window, lease->offset, static_cast<uint32_t>(metadata.size()), 0};
+    }
+    if (!room.empty()) {
+      frame.payload = {lease->window, lease->offset + start, static_cast<uint32_t>(room.size()), 0};
+    }
+    meters_.bytes_out += metadata.size() + room.size();
+    meters_.bytes_copied += metadata.size() + room.size();
+  }
+  frame.sequence = tail_;
+  const size_t slot = abi::kRingOffset + (tail_ & (abi::kRingFrames - 1)) * sizeof(abi::Frame);
+  abi::copy_once(down_region_.mapping.bytes().data() + slot, &frame, sizeof frame);
+  ++tail_;
+  // seq_cst: frame and bytes come before the index, and the index before ring_worker()'s look at the worker's sleep flag.
+  down_.response_tail.store(tail_);
+  needs_ring_ = true;
+  make_dirty();
+  return true;
+}
+
+void Session::ring_worker() {
+  if (state_ < State::kEnded && up_.asleep.load() != 0) {
+    ++meters_.doorbells_sent;
+    down_.wake_word.fetch_add(1);
+    sys::futex_wake(down_.wake_word, 1);
+  }
+}
+
+}  // namespace rtsup::broker::channel

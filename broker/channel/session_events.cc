@@ -1,0 +1,123 @@
+// Session: events that the base sends to the worker, and their answers.
+#include "broker/channel/session.h"
+
+namespace rtsup::broker::channel {
+namespace {
+
+// The answer that the base gives itself when the worker does not.
+class NoPayload final : public Payload {
+ public:
+  [[nodiscard]] size_t size() const noexcept override { return 0; }
+  void copy(size_t /*offset*/, std::span<std::byte> /*out*/) const noexcept override {}
+};
+
+}  // namespace
+
+bool Session::send(const Event& event, EventSink& sink) {
+  const uint64_t now = core_.now_ns;
+  if (!can_take_event()) {
+    needs_room_ = true;
+    return false;
+  }
+  abi::Frame frame;
+  frame.opcode = event.opcode;
+  frame.timeout_ns = event.deadline_ns > now ? event.deadline_ns - now : 1;
+  EventSlot* slot = take_event_slot(&sink, event.deadline_ns);
+  if (slot == nullptr) {
+    needs_room_ = true;
+    return false;
+  }
+  slot->depth = event.depth;
+  frame.correlation = slot->correlation;
+  if (!publish(frame, event.metadata, {.bytes = {}, .payload = event.payload})) {
+    slot->is_taken = false;
+    slot->sink = nullptr;
+    needs_room_ = true;
+    make_dirty();
+    return false;
+  }
+  ++events_open_;
+  ++meters_.events;
+  core_.deadlines.arm(*slot, event.deadline_ns);
+  return true;
+}
+
+Session::EventSlot* Session::take_event_slot(EventSink* sink, uint64_t deadline_ns) noexcept {
+  for (uint32_t i = 0; i < kEvents; ++i) {
+    EventSlot& slot = events_[i];
+    if (slot.is_taken) {
+      continue;
+    }
+    slot.is_taken = true;
+    slot.is_overdue = false;
+    slot.sink = sink;
+    slot.depth = 0;
+    slot.window = 0;
+    slot.deadline_ns = deadline_ns;
+    // Never used again: the count only grows. The low bits name the slot.
+    slot.correlation = ++events_made_ * kEvents + i;
+    return &slot;
+  }
+  return nullptr;
+}
+
+// Also answers the sink, when the worker has not.
+void Session::free_event(EventSlot& slot) {
+  if (!slot.is_taken) {
+    return;
+  }
+  core_.deadlines.disarm(slot);
+  EventSink* sink = std::exchange(slot.sink, nullptr);
+  const bool was_event = slot.window == 0;
+  slot.is_taken = false;
+  events_open_ -= was_event ? 1 : 0;
+  if (sink != nullptr) {
+    sink->answered(Status::kUnavailable, {}, NoPayload());
+  }
+}
+
+void Session::event_expired(EventSlot& slot) {
+  if (slot.is_overdue) {
+    end(abi::ViolationReason::kSilent, slot.correlation);
+    return;
+  }
+  // The worker has a while left to answer, to nobody's use; the place stays taken, so that it gets no further event for it.
+  slot.is_overdue = true;
+  core_.deadlines.arm(slot, core_.now_ns + core_.options.silent_grace_ns);
+  if (EventSink* sink = std::exchange(slot.sink, nullptr); sink != nullptr) {
+    sink->answered(Status::kDeadlineExceeded, {}, NoPayload());
+  }
+}
+
+void Session::event_answered(EventSlot& slot, const abi::Frame& frame,
+                             std::span<const std::byte> metadata, const Payload& payload) {
+  const auto status = Status{frame.status};
+  if (slot.window != 0) {
+    offer_answered(slot, status);
+    return;
+  }
+  core_.deadlines.disarm(slot);
+  EventSink* sink = std::exchange(slot.sink, nullptr);
+  slot.is_taken = false;
+  --events_open_;
+  needs_room_ = true;
+  make_dirty();
+  if (sink != nullptr) {
+    sink->answered(status, metadata, payload);
+  }
+  check_drained();
+}
+
+void Session::check_drained() {
+  if (!is_draining_ || is_drained_ || events_open_ != 0 || state_ >= State::kEnded) {
+    return;
+  }
+  is_drained_ = true;
+  // seq_cst: before ring_worker()'s look at the sleep flag; partner: the worker's load after it has set that flag.
+  down_.ending.store(1);
+  needs_ring_ = true;
+  make_dirty();
+  core_.observer.drained(id_);
+}
+
+}  // namespace rtsup::broker::channel

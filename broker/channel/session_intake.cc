@@ -1,0 +1,252 @@
+// Session: taking up what the worker published. Every frame is copied once; nothing here looks at the worker's region twice.
+#include <flatbuffers/flatbuffers.h>
+
+#include <algorithm>
+
+#include "broker/channel/session.h"
+#include "schemas/common_generated.h"
+
+namespace rtsup::broker::channel {
+namespace {
+
+constexpr uint64_t kDefaultTimeoutNs = 5'000'000'000;
+constexpr uint64_t kTimeoutMaxNs = 3'600'000'000'000;
+
+// Rule 3. Deep or many tables cost time and stack; only lists of items need more than a few.
+bool verify(std::span<const std::byte> bytes, const abi::Operation& operation,
+            bool (*check)(flatbuffers::Verifier&)) {
+  flatbuffers::Verifier::Options limits;
+  limits.max_depth = 8;
+  limits.max_tables = operation.target_kind == abi::TargetKind::kItems ? 1025 : 64;
+  limits.check_nested_flatbuffers = false;
+  flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(),
+                                 limits);
+  return check(verifier);
+}
+
+bool verify_failure(flatbuffers::Verifier& verifier) {
+  return verifier.VerifyBuffer<abi::Failure>(nullptr);
+}
+
+bool all_zero(std::span<const uint8_t> bytes) noexcept {
+  return std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == 0; });
+}
+
+}  // namespace
+
+void Session::take_up(uint32_t frames_max) {
+  for (uint32_t i = 0; i < frames_max && has_work(); ++i) {
+    if (!take_frame()) {
+      break;
+    }
+  }
+  flush();
+}
+
+// False when the session has ended or must wait.
+bool Session::take_frame() {
+  // Acquire: the frame and its bytes come before the index; partner: the worker's store in publishing.
+  const uint64_t tail = up_.request_tail.load(std::memory_order_acquire);
+  if (tail - up_head_ > abi::kRingFrames) {  // also backwards: the difference is then huge
+    end(abi::ViolationReason::kIndexJump, tail);
+    return false;
+  }
+  if (free_call_count_ == 0) {
+    is_stalled_ = true;
+    return false;
+  }
+  const size_t slot = abi::kRingOffset + (up_head_ & (abi::kRingFrames - 1)) * sizeof(abi::Frame);
+  abi::Frame frame;
+  abi::copy_once(&frame, up_region_.mapping.bytes().data() + slot, sizeof frame);
+  if (!check_frame(frame)) {
+    return false;
+  }
+  if (frame.kind == abi::FrameKind::kRequest) {
+    if (!take_request(frame)) {
+      return false;
+    }
+  } else {
+    take_answer(frame);
+  }
+  ++up_head_;
+  // Release: the copy is done before the worker uses the slot, and an answer's memory, again; partner: its acquire load.
+  down_.up_head.store(up_head_, std::memory_order_release);
+  return state_ < State::kEnded;
+}
+
+bool Session::check_frame(const abi::Frame& frame) {
+  if (frame.sequence != up_head_) {
+    end(abi::ViolationReason::kSequence, frame.sequence);
+    return false;
+  }
+  const bool is_request = frame.kind == abi::FrameKind::kRequest;
+  const bool is_answer = frame.kind == abi::FrameKind::kResponse;
+  const bool fits = (is_request && frame.status == 0) || (is_answer && frame.status <= kStatusMax);
+  if (!fits || frame.lease != abi::kNoLease || frame.lease_generation != 0 ||
+      frame.metadata.reserved != 0 || frame.payload.reserved != 0 || !all_zero(frame.reserved0) ||
+      !all_zero(frame.reserved1)) {
+    end(abi::ViolationReason::kKind, static_cast<uint64_t>(frame.kind));
+    return false;
+  }
+  return true;
+}
+
+// Rule 2: in 64 bits and without overflow, against sizes that only the base knows.
+bool Session::resolve(const abi::Range& range, std::span<const std::byte>& bytes) const noexcept {
+  if (range.length == 0) {
+    return range.offset == 0 && range.window == 0;
+  }
+  const auto window = range.window == 0 ? up_region_.mapping.bytes() : windows_.bytes(range.window);
+  const uint64_t first = range.window == 0 ? abi::kArenaOffset : 0;
+  const uint64_t size = window.size();
+  if (range.offset < first || range.offset > size || range.length > size - range.offset) {
+    return false;
+  }
+  bytes = window.subspan(range.offset, range.length);
+  return true;
+}
+
+bool Session::take_request(const abi::Frame& frame) {
+  std::span<const std::byte> metadata;
+  std::span<const std::byte> payload;
+  if (!resolve(frame.metadata, metadata) || !resolve(frame.payload, payload)) {
+    end(abi::ViolationReason::kRange,
+        frame.metadata.length > 0 ? frame.metadata.offset : frame.payload.offset);
+    return false;
+  }
+  if (unanswered_ >= abi::kRingFrames) {
+    end(abi::ViolationReason::kFlood, unanswered_);
+    return false;
+  }
+  const abi::Operation* operation = abi::find_operation(frame.opcode);
+  if (operation != nullptr && operation->grant == abi::Grant::kBase) {
+    end(abi::ViolationReason::kOpcode, frame.opcode);
+    return false;
+  }
+  SessionCall& call = calls_[free_calls_[free_call_count_ - 1]];
+  call.operation_ = operation;
+  call.metadata_ = {};
+  if (operation != nullptr && !copy_metadata(frame, metadata, *operation, call)) {
+    return false;
+  }
+  call.payload_ = RegionPayload(payload, frame.payload.window, &meters_);
+  begin_call(frame, call);
+  meters_.bytes_in += metadata.size() + payload.size();
+  handle_call(call);
+  return true;
+}
+
+bool Session::copy_metadata(const abi::Frame& frame, std::span<const std::byte> source,
+                            const abi::Operation& operation, SessionCall& call) {
+  if (source.size() > operation.metadata_max) {
+    end(abi::ViolationReason::kMetadataSize, source.size());
+    return false;
+  }
+  if (source.empty()) {
+    end(abi::ViolationReason::kMetadataInvalid, frame.opcode);
+    return false;
+  }
+  const auto place = metadata_map_.take(static_cast<uint32_t>(source.size()));
+  if (!place) {
+    is_stalled_ = true;  // until a call that holds some is over
+    return false;
+  }
+  std::byte* to = metadata_memory_.get() + *place;
+  abi::copy_once(to, source.data(), source.size());
+  meters_.bytes_copied += source.size();
+  call.metadata_ = {to, source.size()};
+  if (!verify(call.metadata_, operation, operation.verify_request)) {
+    end(abi::ViolationReason::kMetadataInvalid, frame.opcode);
+    return false;
+  }
+  return true;
+}
+
+uint64_t Session::deadline_of(const abi::Frame& frame, uint32_t& depth) const noexcept {
+  const uint64_t timeout =
+      frame.timeout_ns == 0 ? kDefaultTimeoutNs : std::min(frame.timeout_ns, kTimeoutMaxNs);
+  uint64_t deadline = core_.now_ns + timeout;
+  depth = 0;
+  const EventSlot& parent = events_[frame.parent % kEvents];
+  // An unknown parent is no offence: a function's thread may outlive its event.
+  if (frame.parent != 0 && parent.is_taken && parent.correlation == frame.parent) {
+    depth = parent.depth;
+    deadline = std::min(deadline, parent.deadline_ns);
+  }
+  return deadline;
+}
+
+void Session::begin_call(const abi::Frame& frame, SessionCall& call) {
+  --free_call_count_;
+  call.correlation_ = frame.correlation;
+  call.deadline_ns_ = deadline_of(frame, call.depth_);
+  call.is_held_ = true;
+  call.is_unanswered_ = true;
+  call.is_parked_ = false;
+  ++held_calls_;
+  ++unanswered_;
+  ++meters_.calls;
+  if (call.payload_.window() != 0) {
+    windows_.add_user(call.payload_.window());
+  }
+}
+
+void Session::handle_call(SessionCall& call) {
+  if (call.operation_ == nullptr) {
+    answer_reason(call, abi::Reason::kUnknownOperation);
+    return;
+  }
+  const bool is_operator = principal_.kind == abi::PrincipalKind::kOperator;
+  if (call.operation_->grant == abi::Grant::kOperator && !is_operator) {
+    answer_reason(call, abi::Reason::kNotGranted);
+    return;
+  }
+  if (call.payload_.size() > core_.options.payload_bytes_max) {
+    answer_reason(call, abi::Reason::kPayloadTooLarge);
+    return;
+  }
+  const uint64_t correlation = call.correlation_;
+  if (!serve(call)) {
+    core_.handler.handle(call);
+  }
+  // The handler may have answered, and what it called may even have taken the place again.
+  if (call.is_held_ && call.is_unanswered_ && call.correlation_ == correlation &&
+      !call.is_armed() && state_ < State::kEnded) {
+    core_.deadlines.arm(call, call.deadline_ns_);
+  }
+}
+
+void Session::take_answer(const abi::Frame& frame) {
+  std::span<const std::byte> metadata;
+  std::span<const std::byte> bytes;
+  if (!resolve(frame.metadata, metadata) || !resolve(frame.payload, bytes)) {
+    end(abi::ViolationReason::kRange,
+        frame.metadata.length > 0 ? frame.metadata.offset : frame.payload.offset);
+    return;
+  }
+  EventSlot& slot = events_[frame.correlation % kEvents];
+  if (!slot.is_taken || slot.correlation != frame.correlation) {
+    end(abi::ViolationReason::kCorrelation, frame.correlation);
+    return;
+  }
+  const abi::Operation& operation =
+      *abi::find_operation(slot.sink == nullptr && slot.window != 0 ? abi::op::kEventWindowOffer
+                                                                    : abi::op::kEventInvoke);
+  if (metadata.size() > operation.metadata_max) {
+    end(abi::ViolationReason::kMetadataSize, metadata.size());
+    return;
+  }
+  abi::copy_once(core_.scratch.get(), metadata.data(), metadata.size());
+  meters_.bytes_copied += metadata.size();
+  const std::span<const std::byte> copy(core_.scratch.get(), metadata.size());
+  const bool is_ok = frame.status == static_cast<uint8_t>(Status::kOk);
+  if (!copy.empty() &&
+      !verify(copy, operation, is_ok ? operation.verify_response : &verify_failure)) {
+    end(abi::ViolationReason::kMetadataInvalid, frame.correlation);
+    return;
+  }
+  meters_.bytes_in += metadata.size() + bytes.size();
+  event_answered(slot, frame, copy, RegionPayload(bytes, frame.payload.window, &meters_));
+}
+
+}  // namespace rtsup::broker::channel

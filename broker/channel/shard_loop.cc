@@ -1,0 +1,423 @@
+#include "broker/channel/shard_loop.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+#include "sys/clock.h"
+
+namespace rtsup::broker::channel {
+namespace {
+
+// Tokens of epoll: a session's doorbell, a watched descriptor, or the loop's own eventfd.
+constexpr uint64_t kSessionToken = uint64_t{1} << 32;
+constexpr uint64_t kWakeToken = uint64_t{2} << 32;
+
+bool has_one_cpu() noexcept {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  return ::sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2;
+}
+
+abi::ShardPage& page_of(const sys::WritableRegion& region) noexcept {
+  return *reinterpret_cast<abi::ShardPage*>(region.mapping.bytes().data());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Shard>> Shard::create(const ShardOptions& options, CallHandler& handler,
+                                             SessionObserver& observer) {
+  auto loop = std::make_unique<ShardLoop>(options, handler, observer);
+  RTSUP_TRY(loop->open());
+  return std::unique_ptr<Shard>(std::move(loop));
+}
+
+ShardLoop::ShardLoop(const ShardOptions& options, CallHandler& handler, SessionObserver& observer)
+    : options_(options), core_{.options = options_, .handler = handler, .observer = observer} {
+  hot_.reserve(kHotMax);
+  core_.dirty.reserve(256);
+  posted_.reserve(256);
+  running_.reserve(256);
+  core_.deadlines.reserve_more(64);
+}
+
+ShardLoop::~ShardLoop() {
+  for (const auto& timer : timers_) {
+    core_.deadlines.disarm(*timer);
+  }
+}
+
+Result<void> ShardLoop::open() {
+  RTSUP_ASSIGN(page_, sys::create_writable_region("rtsup-shard", abi::kHeaderBytes));
+  abi::ShardPage& page = page_of(page_);
+  page.magic = abi::kShardMagic;
+  page.epoch = options_.epoch_page;
+  RTSUP_ASSIGN(epoll_, sys::Epoll::create());
+  RTSUP_ASSIGN(wake_, sys::EventFd::create());
+  RTSUP_TRY(epoll_.add(wake_.fd(), EPOLLIN, kWakeToken));
+  // Two that spin need two CPUs; with one, spinning only keeps the other side from running.
+  const bool may_spin = options_.spin_on_one_cpu || !has_one_cpu();
+  spin_ns_ = may_spin ? options_.spin_ns : 0;
+  core_.worker_spin_ns = may_spin ? options_.worker_spin_ns : 0;
+  refresh_clock();
+  return {};
+}
+
+void ShardLoop::refresh_clock() noexcept {
+  core_.now_ns = static_cast<uint64_t>(sys::monotonic_ns());
+}
+
+// ---- sessions ----
+
+Result<sys::UniqueFd> ShardLoop::attach(Attachment attachment) {
+  const uint32_t number = attachment.session.value;
+  if (sessions_.size() >= options_.sessions_max) {
+    return Error{.status = Status::kResourceExhausted, .step = Step::kSession, .number = number};
+  }
+  if (sessions_.contains(number)) {
+    return Error{.status = Status::kAlreadyExists, .step = Step::kSession, .number = number};
+  }
+  refresh_clock();
+  sys::UniqueFd down;
+  RTSUP_ASSIGN(auto session, Session::create(core_, std::move(attachment), page_.fd.get(), down));
+  // Edge-triggered and never read: the counter belongs to the worker, which could make a read block.
+  RTSUP_TRY(epoll_.add(session->doorbell_fd(), EPOLLIN | EPOLLET, kSessionToken | number));
+  if (session->principal().kind == abi::PrincipalKind::kFunction) {
+    const uint32_t function = session->principal().function.value;
+    if (function >= functions_.size()) {
+      functions_.resize(function + 1);
+    }
+    functions_[function].push_back(session.get());
+  }
+  sessions_.emplace(number, std::move(session));
+  return down;
+}
+
+void ShardLoop::detach(SessionId id) {
+  const auto found = sessions_.find(id.value);
+  if (found == sessions_.end()) {
+    return;
+  }
+  std::unique_ptr<Session> session = std::move(found->second);
+  sessions_.erase(found);
+  // The worker holds a duplicate, so that closing alone would leave it watched.
+  static_cast<void>(epoll_.remove(session->doorbell_fd()));
+  for (auto& list : functions_) {
+    std::erase(list, session.get());
+  }
+  Session& gone = *session;
+  leaving_.push_back(std::move(session));
+  gone.detach();
+  cool(gone);
+}
+
+void ShardLoop::drain(SessionId id) {
+  if (Session* session = find(id.value); session != nullptr) {
+    session->drain();
+  }
+}
+
+void ShardLoop::end(SessionId id, abi::ViolationReason reason, uint64_t number) {
+  if (Session* session = find(id.value); session != nullptr) {
+    session->end(reason, number);
+  }
+}
+
+void ShardLoop::each_session(const std::function<void(const SessionReading&)>& visit) const {
+  for (const auto& [number, session] : sessions_) {
+    visit({session->id(), session->principal(), session->meters(), session->is_ready()});
+  }
+}
+
+Session* ShardLoop::find(uint32_t number) const noexcept {
+  const auto found = sessions_.find(number);
+  return found == sessions_.end() ? nullptr : found->second.get();
+}
+
+Endpoint* ShardLoop::pick(FunctionIndex function) {
+  if (function.value >= functions_.size()) {
+    return nullptr;
+  }
+  Session* best = nullptr;
+  for (Session* session : functions_[function.value]) {
+    if (session->can_take_event() &&
+        (best == nullptr || session->events_open() < best->events_open())) {
+      best = session;
+    }
+  }
+  return best;
+}
+
+bool ShardLoop::has_ready(FunctionIndex function) const {
+  const bool known = function.value < functions_.size();
+  return known && std::any_of(functions_[function.value].begin(), functions_[function.value].end(),
+                              [](const Session* session) { return session->is_ready(); });
+}
+
+// ---- the loop ----
+
+void ShardLoop::run() {
+  refresh_clock();
+  while (!stopping_.load()) {
+    if (turn()) {
+      if (++turns_ % kTurnsPerPoll == 0) {
+        poll(std::chrono::nanoseconds(0));
+      }
+    } else {
+      wait();
+    }
+  }
+}
+
+// True when there was something to do.
+bool ShardLoop::turn() {
+  refresh_clock();
+  bool busy = false;
+  if (has_posted_.load()) {
+    run_posted();
+    busy = true;
+  }
+  const size_t count = hot_.size();
+  first_ = count == 0 ? 0 : (first_ + 1) % count;
+  for (size_t i = 0; i < count && !hot_.empty(); ++i) {
+    Session& session = *hot_[(first_ + i) % hot_.size()];
+    if (session.has_work()) {
+      take_up(session);
+      busy = true;
+    }
+  }
+  busy = core_.deadlines.run_due(core_.now_ns) || busy;
+  flush_dirty();
+  reap();
+  return busy;
+}
+
+void ShardLoop::take_up(Session& session) {
+  const uint64_t start = core_.now_ns;
+  session.last_active_turn = turns_;
+  session.take_up(kFramesPerTurn);
+  refresh_clock();
+  session.add_time(core_.now_ns - start);
+}
+
+void ShardLoop::flush_dirty() {
+  for (size_t i = 0; i < core_.dirty.size(); ++i) {  // it may grow meanwhile
+    Session& session = *core_.dirty[i];
+    session.is_dirty = false;
+    session.flush();
+    if (std::exchange(session.has_left, false) && core_.rooms != nullptr &&
+        !has_ready(session.principal().function)) {
+      core_.rooms->down(session.principal().function);
+    }
+    if (session.has_work() && !session.is_hot()) {
+      heat(session);  // it had been stalled, and its worker will not ring again
+    }
+  }
+  core_.dirty.clear();
+}
+
+void ShardLoop::reap() {
+  if (!leaving_.empty()) {
+    std::erase_if(leaving_,
+                  [](const auto& session) { return session->is_finished() && !session->is_dirty; });
+  }
+}
+
+bool ShardLoop::has_hot_work() const noexcept {
+  return has_posted_.load() || stopping_.load() ||
+         std::any_of(hot_.begin(), hot_.end(),
+                     [](const Session* session) { return session->has_work(); });
+}
+
+void ShardLoop::wait() {
+  const uint64_t budget = hot_.empty() ? 0 : governor_.next(spin_ns_);
+  if (budget == 0 || !spin(budget)) {
+    sleep();
+  }
+}
+
+// True when there is something to do.
+bool ShardLoop::spin(uint64_t budget_ns) {
+  const uint64_t start = core_.now_ns;
+  uint64_t polled = start;
+  for (;;) {
+    for (int i = 0; i < 32; ++i) {
+      if (has_hot_work()) {
+        refresh_clock();
+        governor_.hit(core_.now_ns - start);
+        return true;
+      }
+      abi::cpu_relax();
+    }
+    refresh_clock();
+    if (core_.deadlines.next_ns() <= core_.now_ns) {
+      return true;
+    }
+    if (core_.now_ns - polled > kPollNs) {
+      polled = core_.now_ns;
+      poll(std::chrono::nanoseconds(0));
+    }
+    if (core_.now_ns - start >= budget_ns) {
+      governor_.miss();
+      return false;
+    }
+  }
+}
+
+bool ShardLoop::sleep() {
+  abi::ShardPage& page = page_of(page_);
+  page.asleep.store(1);
+  if (has_hot_work()) {
+    page.asleep.store(0);
+    return true;
+  }
+  const uint64_t next = core_.deadlines.next_ns();
+  refresh_clock();
+  if (next == DeadlineHeap::kNever) {
+    poll(sys::kWaitForever);
+  } else {
+    poll(std::chrono::nanoseconds(next > core_.now_ns ? next - core_.now_ns : 0));
+  }
+  return false;
+}
+
+void ShardLoop::poll(std::chrono::nanoseconds timeout) {
+  epoll_event ready[kEventsPerWait];
+  const auto events = epoll_.wait(ready, timeout);
+  if (timeout.count() != 0) {
+    page_of(page_).asleep.store(0);
+  }
+  refresh_clock();
+  if (!events) {
+    return;
+  }
+  for (const epoll_event& event : *events) {
+    handle_ready(event.data.u64);
+  }
+}
+
+void ShardLoop::handle_ready(uint64_t token) {
+  if (token == kWakeToken) {
+    static_cast<void>(wake_.drain());
+    return;
+  }
+  if ((token & kSessionToken) != 0) {
+    if (Session* session = find(static_cast<uint32_t>(token)); session != nullptr) {
+      session->doorbell_rang();
+      heat(*session);
+    }
+    return;
+  }
+  const auto found = watched_.find(static_cast<int>(token));
+  if (found != watched_.end()) {
+    const auto readable = found->second;  // a copy: it may unwatch itself
+    readable();
+  }
+}
+
+void ShardLoop::heat(Session& session) {
+  session.last_active_turn = turns_;
+  if (session.is_hot()) {
+    return;
+  }
+  if (hot_.size() == kHotMax) {
+    cool(**std::min_element(hot_.begin(), hot_.end(), [](const Session* a, const Session* b) {
+      return a->last_active_turn < b->last_active_turn;
+    }));
+  }
+  hot_.push_back(&session);
+  session.set_hot(true);
+}
+
+void ShardLoop::cool(Session& session) {
+  if (!session.is_hot()) {
+    return;
+  }
+  std::erase(hot_, &session);
+  session.set_hot(false);
+  // What was published before the worker could see the change comes without a doorbell.
+  if (session.has_work()) {
+    take_up(session);
+  }
+}
+
+// ---- descriptors, timers, posted work ----
+
+Result<void> ShardLoop::watch(int fd, std::function<void()> readable) {
+  RTSUP_TRY(epoll_.add(fd, EPOLLIN, static_cast<uint64_t>(fd)));
+  watched_[fd] = std::move(readable);
+  return {};
+}
+
+void ShardLoop::unwatch(int fd) {
+  if (watched_.erase(fd) != 0) {
+    static_cast<void>(epoll_.remove(fd));
+  }
+}
+
+void ShardLoop::stop() noexcept {
+  stopping_.store(true);
+  static_cast<void>(wake_.notify());
+}
+
+void ShardLoop::post(std::function<void()> work) {
+  {
+    const std::lock_guard lock(posted_mutex_);
+    posted_.push_back(std::move(work));
+  }
+  has_posted_.store(true);
+  if (page_of(page_).asleep.load() != 0) {
+    static_cast<void>(wake_.notify());
+  }
+}
+
+void ShardLoop::run_posted() {
+  {
+    const std::lock_guard lock(posted_mutex_);
+    has_posted_.store(false);
+    running_.swap(posted_);
+  }
+  for (const auto& work : running_) {
+    work();
+  }
+  running_.clear();
+}
+
+uint64_t ShardLoop::at(uint64_t when_ns, std::function<void()> work) {
+  if (free_timers_.empty()) {
+    core_.deadlines.reserve_more(1);
+    auto made = std::make_unique<Timer>();
+    made->loop = this;
+    made->index = static_cast<uint32_t>(timers_.size());
+    free_timers_.push_back(made->index);
+    timers_.push_back(std::move(made));
+  }
+  Timer& timer = *timers_[free_timers_.back()];
+  free_timers_.pop_back();
+  timer.work = std::move(work);
+  ++timer.generation;
+  core_.deadlines.arm(timer, when_ns);
+  return (uint64_t{timer.generation} << 32) | (timer.index + 1);
+}
+
+void ShardLoop::cancel(uint64_t number) {
+  const auto index = static_cast<uint32_t>(number) - 1;
+  if (index >= timers_.size()) {
+    return;
+  }
+  Timer& timer = *timers_[index];
+  if (timer.is_armed() && timer.generation == static_cast<uint32_t>(number >> 32)) {
+    core_.deadlines.disarm(timer);
+    timer.work = nullptr;
+    free_timers_.push_back(index);
+  }
+}
+
+void ShardLoop::run_timer(Timer& timer) {
+  const auto work = std::move(timer.work);
+  timer.work = nullptr;
+  free_timers_.push_back(timer.index);
+  work();
+}
+
+}  // namespace rtsup::broker::channel

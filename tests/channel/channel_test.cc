@@ -1,0 +1,386 @@
+// Both ends of the channel as threads of one process: calls, events, windows, waiting.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+
+#include "tests/channel/rig.h"
+#include "tests/channel/tables.h"
+
+namespace rtsup::testing {
+namespace {
+
+using sdk::Bytes;
+
+std::vector<std::byte> random_bytes(size_t size, uint32_t seed) {
+  std::vector<std::byte> bytes(size);
+  uint32_t state = seed * 2654435761U + 1;
+  for (std::byte& byte : bytes) {
+    state = state * 1664525U + 1013904223U;
+    byte = static_cast<std::byte>(state >> 24);
+  }
+  return bytes;
+}
+
+bool same(Bytes a, Bytes b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin());
+}
+
+sdk::Answer echo(sdk::Transport& base, const std::vector<std::byte>& payload) {
+  static const Table kTable = echo_table();
+  return base.call({.opcode = abi::op::kBaseEcho, .metadata = kTable, .payload = payload});
+}
+
+void become_ready(sdk::Transport& base) {
+  const Table ready = ready_table();
+  base.release(base.call({.opcode = abi::op::kSessionReady, .metadata = ready}).lease);
+}
+
+TEST(ChannelTest, EchoGivesBackItsBytes) {
+  Rig rig;
+  const auto worker = rig.connect(1);
+  ASSERT_NE(worker, nullptr);
+  const auto payload = random_bytes(64, 1);
+  const sdk::Answer answer = echo(*worker, payload);
+  EXPECT_EQ(answer.status, Status::kOk);
+  EXPECT_TRUE(same(answer.payload, payload));
+  worker->release(answer.lease);
+}
+
+TEST(ChannelTest, ManyCallsGoThroughBothWrapsOfTheRings) {
+  Rig rig;
+  const auto worker = rig.connect(1);
+  for (uint32_t i = 0; i < 2000; ++i) {
+    const auto payload = random_bytes(i % 200, i);
+    const sdk::Answer answer = echo(*worker, payload);
+    ASSERT_EQ(answer.status, Status::kOk);
+    ASSERT_TRUE(same(answer.payload, payload));
+    worker->release(answer.lease);
+  }
+  EXPECT_EQ(rig.meters(1).calls, 2000U);
+  EXPECT_EQ(rig.records.violation_count(), 0U);
+}
+
+TEST(ChannelTest, PayloadsOfEverySizeArriveWholeThroughWindowsToo) {
+  Rig rig;
+  const auto worker = rig.connect(1);
+  uint32_t seed = 1;
+  for (const size_t size :
+       {size_t{0}, size_t{1}, size_t{4095}, size_t{32 * 1024 - 64}, size_t{32 * 1024},
+        size_t{100'000}, size_t{1 << 20}, size_t{3'000'001}, size_t{8 << 20}, size_t{70'000}}) {
+    const auto payload = random_bytes(size, ++seed);
+    const sdk::Answer answer = echo(*worker, payload);
+    ASSERT_EQ(answer.status, Status::kOk)
+        << size << " " << (answer.reason == nullptr ? "" : answer.reason);
+    ASSERT_TRUE(same(answer.payload, payload)) << size;
+    worker->release(answer.lease);
+  }
+  EXPECT_EQ(rig.records.violation_count(), 0U);
+}
+
+TEST(ChannelTest, APayloadBeyondTheLimitIsRefusedAndTheSessionLives) {
+  Rig rig;
+  const auto worker = rig.connect(1);
+  const auto payload = random_bytes((8 << 20) + (2 << 20), 1);
+  const sdk::Answer refused = echo(*worker, payload);
+  EXPECT_EQ(refused.status, Status::kResourceExhausted);
+  worker->release(refused.lease);
+  const sdk::Answer answer = echo(*worker, random_bytes(10, 1));
+  EXPECT_EQ(answer.status, Status::kOk);
+  worker->release(answer.lease);
+}
+
+TEST(ChannelTest, ManyThreadsCallAtOnceAndEachGetsItsOwnAnswer) {
+  Rig rig;
+  const auto worker = rig.connect(1);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> callers;
+  for (uint32_t caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&, caller] {
+      std::minstd_rand random(caller + 1);
+      for (uint32_t i = 0; i < 150; ++i) {
+        const size_t size = random() % 10 == 0 ? random() % 150'000 : random() % 2'000;
+        const auto payload = random_bytes(size, caller * 1000 + i);
+        const sdk::Answer answer = echo(*worker, payload);
+        wrong += answer.status != Status::kOk || !same(answer.payload, payload) ? 1 : 0;
+        worker->release(answer.lease);
+      }
+    });
+  }
+  for (std::thread& caller : callers) {
+    caller.join();
+  }
+  EXPECT_EQ(wrong.load(), 0);
+  EXPECT_EQ(rig.records.violation_count(), 0U);
+}
+
+TEST(ChannelTest, HeldAnswersStayWhatTheyAreWhileOthersCome) {
+  Rig rig;
+  const auto worker = rig.connect(1);
+  std::vector<std::pair<std::vector<std::byte>, sdk::Answer>> held;
+  for (uint32_t i = 0; i < 40; ++i) {
+    auto payload = random_bytes(500 + i, i);
+    const sdk::Answer answer = echo(*worker, payload);
+    held.emplace_back(std::move(payload), answer);
+  }
+  for (const auto& [payload, answer] : held) {
+    EXPECT_TRUE(same(answer.payload, payload));
+    worker->release(answer.lease);
+  }
+}
+
+TEST(ChannelTest, AnAnswerWaitsForALeaseAndComesWhenOneIsReturned) {
+  Rig rig;
+  const auto worker = rig.connect(1);
+  std::vector<uint64_t> held;
+  for (uint32_t i = 0; i < abi::kLeases; ++i) {
+    held.push_back(echo(*worker, random_bytes(16, i)).lease);
+  }
+  std::thread late([&] {
+    while (rig.meters(1).parked == 0) {
+      std::this_thread::yield();
+    }
+    for (const uint64_t lease : held) {
+      worker->release(lease);
+    }
+  });
+  const sdk::Answer answer = echo(*worker, random_bytes(16, 99));
+  late.join();
+  EXPECT_EQ(answer.status, Status::kOk);
+  worker->release(answer.lease);
+}
+
+TEST(ChannelTest, CallsOfTheServiceCarryMetadataDeadlineAndPrincipal) {
+  Rig rig;
+  std::string key;
+  rig.service.on_call = [&](broker::Call& call) {
+    key = flatbuffers::GetRoot<abi::StateGetRequest>(call.metadata().data())->key()->str();
+    EXPECT_EQ(call.operation().name, "state.get");
+    EXPECT_GT(call.deadline_ns(), static_cast<uint64_t>(sys::monotonic_ns()));
+    EXPECT_EQ(call.principal().function.value, 7U);
+    call.answer(Status::kNotFound, {}, {});
+  };
+  const auto worker = rig.connect(1, 7);
+  const Table get = get_table("apple");
+  const sdk::Answer answer = worker->call({.opcode = abi::op::kStateGet, .metadata = get});
+  EXPECT_EQ(answer.status, Status::kNotFound);
+  EXPECT_EQ(key, "apple");
+}
+
+TEST(ChannelTest, AServiceThatNeverAnswersEndsInDeadlineExceeded) {
+  Rig rig;
+  broker::Call* kept = nullptr;
+  rig.service.on_call = [&](broker::Call& call) { kept = &call; };
+  const auto worker = rig.connect(1);
+  const Table get = get_table("slow");
+  const sdk::Answer answer =
+      worker->call({.opcode = abi::op::kStateGet, .metadata = get, .timeout_ns = 20'000'000});
+  EXPECT_EQ(answer.status, Status::kDeadlineExceeded);
+  worker->release(answer.lease);
+  rig.on_shard([&](broker::channel::Shard&) { kept->answer(Status::kOk, {}, {}); });
+  const sdk::Answer next = echo(*worker, random_bytes(8, 1));
+  EXPECT_EQ(next.status, Status::kOk);
+  worker->release(next.lease);
+}
+
+TEST(ChannelTest, AnUnknownOperationIsUnimplementedAndNoOffence) {
+  Rig rig;
+  const auto worker = rig.connect(1);
+  const sdk::Answer answer = worker->call({.opcode = 0x7777, .metadata = echo_table()});
+  EXPECT_EQ(answer.status, Status::kUnimplemented);
+  worker->release(answer.lease);
+  EXPECT_EQ(rig.records.violation_count(), 0U);
+}
+
+TEST(ChannelTest, AnOperatorsCallIsDeniedToAFunction) {
+  Rig rig;
+  const auto worker = rig.connect(1);
+  const Table usage = table([](auto& b) { return abi::CreateUsageRequest(b); });
+  const sdk::Answer answer = worker->call({.opcode = abi::op::kBaseUsage, .metadata = usage});
+  EXPECT_EQ(answer.status, Status::kPermissionDenied);
+  worker->release(answer.lease);
+  EXPECT_EQ(rig.meters(1).denied, 1U);
+}
+
+// ---- events ----
+
+class Sink final : public broker::EventSink {
+ public:
+  void answered(Status status, std::span<const std::byte>,
+                const broker::Payload& payload) override {
+    const std::lock_guard lock(mutex_);
+    bytes_.resize(payload.size());
+    payload.copy(0, bytes_);
+    status_ = status;
+    changed_.notify_all();
+  }
+  Status wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return status_.has_value(); });
+    return *status_;
+  }
+  std::vector<std::byte> bytes_;
+
+ private:
+  std::optional<Status> status_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+};
+
+class Bytewise final : public broker::Payload {
+ public:
+  explicit Bytewise(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
+  size_t size() const noexcept override { return bytes_.size(); }
+  void copy(size_t offset, std::span<std::byte> out) const noexcept override {
+    std::copy_n(bytes_.begin() + static_cast<ptrdiff_t>(offset), out.size(), out.begin());
+  }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+// Sends an event as soon as there is room for it.
+void send_event(Rig& rig, const broker::Payload& payload, Sink& sink,
+                uint64_t timeout_ns = 5'000'000'000) {
+  const Table metadata = invoke_event_table();
+  for (bool sent = false; !sent;) {
+    rig.on_shard([&](broker::channel::Shard& shard) {
+      broker::Endpoint* endpoint = shard.pick({0});
+      sent =
+          endpoint != nullptr &&
+          endpoint->send({.opcode = abi::op::kEventInvoke,
+                          .metadata = metadata,
+                          .payload = &payload,
+                          .deadline_ns = static_cast<uint64_t>(sys::monotonic_ns()) + timeout_ns},
+                         sink);
+    });
+  }
+}
+
+// A worker that echoes events on a thread of its own.
+class Echoer {
+ public:
+  explicit Echoer(Rig& rig, uint32_t session = 1) : worker_(rig.connect(session)) {
+    become_ready(*worker_);
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~Echoer() {
+    worker_->stop();
+    thread_.join();
+  }
+  sdk::ChannelTransport& worker() { return *worker_; }
+  std::atomic<sdk::Next> ended{sdk::Next::kEvent};
+
+ private:
+  void serve() {
+    const Table metadata = invoke_reply_table();
+    sdk::Event event;
+    sdk::Next next;
+    while ((next = worker_->next_event(event)) == sdk::Next::kEvent) {
+      const sdk::ReplyRoom room = worker_->reply_room(event.payload.size());
+      std::copy(event.payload.begin(), event.payload.end(), room.bytes.begin());
+      worker_->reply(event, Status::kOk, metadata, room, event.payload.size());
+    }
+    ended = next;
+  }
+  std::unique_ptr<sdk::ChannelTransport> worker_;
+  std::thread thread_;
+};
+
+TEST(ChannelEventTest, AnEventGoesThereAndItsAnswerComesBack) {
+  Rig rig;
+  Echoer echoer(rig);
+  for (const size_t size : {size_t{5}, size_t{0}, size_t{20'000}, size_t{500'000}}) {
+    const auto bytes = random_bytes(size, 3);
+    Sink sink;
+    send_event(rig, Bytewise(bytes), sink);
+    EXPECT_EQ(sink.wait(), Status::kOk);
+    EXPECT_EQ(sink.bytes_, bytes);
+  }
+  EXPECT_EQ(rig.records.violation_count(), 0U);
+}
+
+TEST(ChannelEventTest, CallsGoOnWhileAnotherThreadServesEvents) {
+  Rig rig;
+  Echoer echoer(rig);
+  std::atomic<bool> over{false};
+  std::thread caller([&] {
+    while (!over) {
+      const sdk::Answer answer = echo(echoer.worker(), random_bytes(100, 5));
+      EXPECT_EQ(answer.status, Status::kOk);
+      echoer.worker().release(answer.lease);
+    }
+  });
+  for (uint32_t i = 0; i < 100; ++i) {
+    const auto bytes = random_bytes(i, i);
+    Sink sink;
+    send_event(rig, Bytewise(bytes), sink);
+    ASSERT_EQ(sink.wait(), Status::kOk);
+    ASSERT_EQ(sink.bytes_, bytes);
+  }
+  over = true;
+  caller.join();
+}
+
+TEST(ChannelEventTest, NothingIsSentBeforeReady) {
+  Rig rig;
+  const auto worker = rig.connect(1);
+  rig.on_shard([](broker::channel::Shard& shard) { EXPECT_EQ(shard.pick({0}), nullptr); });
+  become_ready(*worker);
+  rig.on_shard([](broker::channel::Shard& shard) { EXPECT_NE(shard.pick({0}), nullptr); });
+}
+
+TEST(ChannelEventTest, AnUnansweredEventExceedsItsDeadlineAndThenEndsTheSession) {
+  broker::channel::ShardOptions options;
+  options.silent_grace_ns = 10'000'000;
+  Rig rig(options);
+  const auto worker = rig.connect(1);
+  become_ready(*worker);
+  Sink sink;
+  send_event(rig, Bytewise({}), sink, 10'000'000);
+  EXPECT_EQ(sink.wait(), Status::kDeadlineExceeded);
+  EXPECT_EQ(rig.records.wait_violation().reason, abi::ViolationReason::kSilent);
+}
+
+TEST(ChannelEventTest, ADrainedWorkerIsAskedToLeaveAndDoes) {
+  Rig rig;
+  Echoer echoer(rig);
+  Sink sink;
+  send_event(rig, Bytewise(random_bytes(10, 1)), sink);
+  sink.wait();
+  rig.on_shard([](broker::channel::Shard& shard) { shard.drain({1}); });
+  rig.records.wait([](const Records& records) { return !records.drained_.empty(); });
+  while (echoer.ended.load() == sdk::Next::kEvent) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(echoer.ended.load(), sdk::Next::kAsked);
+}
+
+TEST(ChannelEventTest, ADetachedSessionsEventsAreAnsweredUnavailable) {
+  Rig rig;
+  const auto worker = rig.connect(1);
+  become_ready(*worker);
+  Sink sink;
+  send_event(rig, Bytewise({}), sink);
+  rig.on_shard([](broker::channel::Shard& shard) { shard.detach({1}); });
+  EXPECT_EQ(sink.wait(), Status::kUnavailable);
+}
+
+TEST(ChannelTest, TheWorkerNoticesThatTheBaseIsGone) {
+  std::unique_ptr<sdk::ChannelTransport> worker;
+  {
+    Rig rig;
+    worker = rig.connect(1);
+    rig.on_shard([](broker::channel::Shard& shard) { shard.detach({1}); });
+  }
+  std::thread waker([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    worker->stop();  // as the supervisor wakes the sleepers of a base that died
+  });
+  const sdk::Answer answer = echo(*worker, random_bytes(8, 1));
+  waker.join();
+  EXPECT_EQ(answer.status, Status::kUnavailable);
+}
+
+}  // namespace
+}  // namespace rtsup::testing
