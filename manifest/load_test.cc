@@ -137,5 +137,136 @@ TEST_F(LoadTest, WithoutPolicyOnlyTheRuntimeIsAllowed) {
   EXPECT_THAT(policy.services.state, IsEmpty());
 }
 
+TEST_F(LoadTest, ThisFilesValuesWinOverThoseItExtends) {
+  const LoadOutcome outcome = load_policy(
+      R"({"extends": ["rtsup:tiny", "rtsup:small"], "resources": {"memory": "48MiB", "cpu": 0.3,
+"processes": 8, "open_files": 40, "file_size": "2MiB", "calls_per_second": 7}})");
+  ASSERT_THAT(messages(outcome), IsEmpty());
+  const ResourcePolicy& resources = outcome.manifest->functions[0].policy.resources;
+  EXPECT_EQ(resources.memory_bytes, 48U << 20);
+  EXPECT_EQ(resources.calls_per_second, 7U);
+  EXPECT_EQ(resources.event_timeout_ns, 5'000'000'000U);
+}
+
+TEST_F(LoadTest, WhatIsDeniedIsTakenOutOfGroupsAndParents) {
+  const LoadOutcome outcome = load_policy(
+      R"({"extends": ["rtsup:native"], "security": {"syscalls": {"allow": ["@file-read"], "deny": ["getuid", "chdir"]}}})");
+  ASSERT_THAT(messages(outcome), IsEmpty());
+  const SecurityPolicy& security = outcome.manifest->functions[0].policy.security;
+  EXPECT_FALSE(allows(security, "getuid"));
+  EXPECT_FALSE(allows(security, "chdir"));
+  EXPECT_TRUE(allows(security, "geteuid"));
+  EXPECT_TRUE(allows(security, "getcwd"));
+}
+
+TEST_F(LoadTest, IntArgumentsAreMaskedTo32BitsAndListsBecomeRules) {
+  const LoadOutcome outcome = load_policy(R"({"security": {"syscalls": {"allow": [
+{"call": "socket", "why": "w", "args": {"domain": {"in": ["AF_INET", "AF_INET6"]},
+  "type": {"equals": "SOCK_STREAM", "with any of": ["SOCK_CLOEXEC"]}}}]}}})");
+  ASSERT_THAT(messages(outcome), IsEmpty());
+  const SecurityPolicy& security = outcome.manifest->functions[0].policy.security;
+  EXPECT_TRUE(security.sockets);
+  std::vector<abi::FilterRule> rules;
+  for (size_t i = 0; i < security.filter.rules.size(); ++i) {
+    if (security.filter.rules[i].call == call_number("socket")) {
+      rules.push_back(security.filter.rules[i]);
+      EXPECT_EQ(security.notes[i].why, "w");
+      EXPECT_EQ(security.notes[i].origin, "m.json:3");
+    }
+  }
+  const auto rule = [](uint64_t domain) {
+    return abi::FilterRule{.call = call_number("socket"),
+                           .tests = {{.index = 0, .mask = 0xFFFFFFFF, .value = domain},
+                                     {.index = 1, .mask = 0xFFFFFFFF & ~02000000U, .value = 1}}};
+  };
+  EXPECT_THAT(rules, ElementsAre(rule(2), rule(10)));
+}
+
+TEST_F(LoadTest, AGroupsAnswerGivesWayToWhatAPolicySays) {
+  const LoadOutcome outcome = load_policy(R"({"security": {"syscalls": {"allow": [
+{"call": "ioctl", "args": {"cmd": {"equals": "TCGETS"}}}]}}})");
+  ASSERT_THAT(messages(outcome), IsEmpty());
+  size_t found = 0;
+  for (const abi::FilterRule& rule : outcome.manifest->functions[0].policy.security.filter.rules) {
+    if (rule.call == call_number("ioctl") && rule.tests[0].value == 0x5401) {
+      ++found;
+      EXPECT_EQ(rule.errno_value, 0);
+    }
+  }
+  EXPECT_EQ(found, 1U);
+}
+
+TEST_F(LoadTest, FilesAreSeenWhereThePolicySays) {
+  files_.files["/w/models/a"] = "";
+  files_.files["/data/b"] = "";
+  const LoadOutcome outcome = load_policy(
+      R"({"security": {"filesystem": {"read": ["models/", {"path": "/data", "as": "/d"}, "/data/b"],
+"write": ["scratch/:64MiB", "/data"]}}})");
+  ASSERT_THAT(messages(outcome), IsEmpty());
+  std::vector<std::string> lines;
+  for (const PathGrant& grant : outcome.manifest->functions[0].policy.security.paths) {
+    lines.push_back(grant.path + " -> " + grant.target + (grant.writable ? " w " : " r ") +
+                    std::to_string(grant.bytes_max));
+  }
+  EXPECT_THAT(lines,
+              ElementsAre("/w/models -> /app/models r 0", " -> /app/scratch w 67108864",
+                          "/data -> /d r 0", "/data -> /data w 0", "/data/b -> /data/b r 0"));
+}
+
+TEST_F(LoadTest, ALinkThatLeavesTheManifestsFolderIsRefused) {
+  files_.files["/w/models"] = "";
+  files_.files["/etc/shadow"] = "";
+  files_.links["/w/models"] = "/etc/shadow";
+  EXPECT_THAT(messages(load_policy(R"({"security": {"filesystem": {"read": ["models"]}}})")),
+              ElementsAre(HasSubstr("leaves the manifest's folder: \"/etc/shadow\"")));
+}
+
+TEST_F(LoadTest, EqualPoliciesHaveEqualDigestsHoweverTheyAreWritten) {
+  LoadSettings settings = kSettings;
+  settings.digest = [](std::string_view text) { return std::string(text); };
+  files_.files["/w/a.json"] = R"({"extends": ["rtsup:minimal"], "security": {"syscalls": {"allow":
+["getuid", "umask"]}}, "services": {"invoke": ["b", "a"]}})";
+  files_.files["/w/b.json"] =
+      R"({"security": {"syscalls": {"allow": [{"call": ["umask", "getuid"], "why": "x"}, "getuid"]},
+"network": "none"}, "services": {"invoke": ["a", "b", "a"]}, "resources": {"cpu": 1}})";
+  files_.files["/w/c.json"] =
+      R"({"security": {"syscalls": {"allow": ["getuid"]}}, "services": {"invoke": ["a", "b"]}})";
+  files_.files["/w/m.json"] = R"({"rtsup": 1, "name": "m", "functions": {
+"a": {"kind": "native", "file": "f.so", "policy": "a.json"}, "b": {"kind": "native", "file": "f.so", "policy": "b.json"},
+"c": {"kind": "native", "file": "f.so", "policy": "c.json"}}})";
+  const LoadOutcome outcome = load_manifest("/w/m.json", files_, settings);
+  ASSERT_THAT(messages(outcome), IsEmpty());
+  const std::vector<Function>& functions = outcome.manifest->functions;
+  EXPECT_FALSE(functions[0].policy.digest.empty());
+  EXPECT_EQ(functions[0].policy.digest, functions[1].policy.digest);
+  EXPECT_NE(functions[0].policy.digest, functions[2].policy.digest);
+}
+
+TEST_F(LoadTest, MissingManifestIsOneMistake) {
+  const LoadOutcome outcome = load_manifest("/w/absent.json", files_, kSettings);
+  EXPECT_FALSE(outcome.manifest.has_value());
+  EXPECT_THAT(messages(outcome), ElementsAre("there is no such file"));
+}
+
+TEST_F(LoadTest, MissingGroupsAreAMistakeNotAnEmptyFilter) {
+  LoadSettings settings = kSettings;
+  settings.policy_folder = "/nowhere";
+  files_.files["/w/m.json"] =
+      R"({"rtsup": 1, "name": "a", "functions": {"f": {"kind": "native", "file": "f.so"}}})";
+  const LoadOutcome outcome = load_manifest("/w/m.json", files_, settings);
+  EXPECT_FALSE(outcome.manifest.has_value());
+  EXPECT_THAT(messages(outcome), Contains("there is no such file"));
+}
+
+TEST_F(LoadTest, TooManyMistakesAreCounted) {
+  std::string keys;
+  for (int i = 0; i < 300; ++i) {
+    keys += ", \"key" + std::to_string(i) + "\": 1";
+  }
+  const LoadOutcome outcome = load_policy("{}", keys);
+  ASSERT_THAT(outcome.mistakes, SizeIs(201));
+  EXPECT_EQ(outcome.mistakes.back().message, "and 100 more mistakes");
+}
+
 }  // namespace
 }  // namespace rtsup::manifest

@@ -55,17 +55,26 @@ void read_denied(const Node& node, const PolicySources& sources, PolicyDraft& ow
   }
 }
 
+// What the runtime itself needs can neither be denied nor answered instead of being done.
 void check_runtime(const PolicySources& sources, const PolicyDraft& own) {
   if (!sources.with_runtime || !sources.groups.contains(kRuntimeGroup)) {
     return;
   }
-  for (const RuleDraft& rule : sources.groups.rules(kRuntimeGroup)) {
-    const auto denied = own.denied.find(rule.rule.call);
-    if (rule.rule.errno_value == 0 && denied != own.denied.end()) {
-      sources.mistakes.add(*denied->second,
-                           quote(call_name(rule.rule.call)) +
-                               " can not be denied: the runtime itself needs it (" + rule.note.why +
-                               ")");
+  for (const RuleDraft& needed : sources.groups.rules(kRuntimeGroup)) {
+    if (needed.rule.errno_value != 0) {
+      continue;
+    }
+    const std::string message = quote(call_name(needed.rule.call)) +
+                                " can not be denied: the runtime itself needs it (" +
+                                needed.note.why + ")";
+    if (const auto denied = own.denied.find(needed.rule.call); denied != own.denied.end()) {
+      sources.mistakes.add(*denied->second, message);
+    }
+    for (const RuleDraft& rule : own.allowed) {
+      if (rule.rule.errno_value != 0 && rule.rule.call == needed.rule.call &&
+          can_both_hold(rule.rule, needed.rule)) {
+        sources.mistakes.add(*rule.node, message);
+      }
     }
   }
 }
@@ -149,7 +158,6 @@ void read_syscalls(const Node& node, const PolicySources& sources, const PolicyD
     for (const Node& entry : deny->items) {
       read_denied(entry, sources, own);
     }
-    check_runtime(sources, own);
   }
   const Node* const allow = node.find("allow");
   if (allow != nullptr && check_array(*allow, sources.mistakes)) {
@@ -157,6 +165,7 @@ void read_syscalls(const Node& node, const PolicySources& sources, const PolicyD
       read_allowed(entry, sources, own);
     }
   }
+  check_runtime(sources, own);
   check_limits(sources, inherited, own);
   check_denied(sources, inherited, own);
 }

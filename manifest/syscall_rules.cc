@@ -291,18 +291,6 @@ std::optional<Entry> read_entry(const Node& node, Mistakes& mistakes) {
   return entry;
 }
 
-// Whether both can hold for the same arguments.
-bool overlap(const abi::FilterRule& a, const abi::FilterRule& b) {
-  for (const abi::ArgumentTest& test : a.tests) {
-    for (const abi::ArgumentTest& other : b.tests) {
-      if (test.index == other.index && ((test.value ^ other.value) & test.mask & other.mask) != 0) {
-        return false;
-      }
-    }
-  }
-  return true;
-}
-
 // Whether `wide` holds wherever `narrow` does.
 bool covers(const abi::FilterRule& wide, const abi::FilterRule& narrow) {
   return std::all_of(wide.tests.begin(), wide.tests.end(), [&](const abi::ArgumentTest& test) {
@@ -326,7 +314,7 @@ enum class Fate { kStays, kDropped };
 
 Fate settle(const RuleDraft& draft, const RuleDraft& other, bool other_first, Mistakes& mistakes) {
   if (draft.rule.errno_value != other.rule.errno_value) {
-    if (!overlap(draft.rule, other.rule)) {
+    if (!can_both_hold(draft.rule, other.rule)) {
       return Fate::kStays;
     }
     // A group's answer gives way to what a policy says by name.
@@ -346,6 +334,17 @@ Fate settle(const RuleDraft& draft, const RuleDraft& other, bool other_first, Mi
 }
 
 }  // namespace
+
+bool can_both_hold(const abi::FilterRule& a, const abi::FilterRule& b) {
+  for (const abi::ArgumentTest& test : a.tests) {
+    for (const abi::ArgumentTest& other : b.tests) {
+      if (test.index == other.index && ((test.value ^ other.value) & test.mask & other.mask) != 0) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
 
 std::vector<RuleDraft> read_call_entry(const Node& node, Mistakes& mistakes) {
   std::vector<RuleDraft> drafts;

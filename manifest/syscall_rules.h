@@ -29,6 +29,9 @@ struct RuleDraft {
 // resolved here.
 std::vector<RuleDraft> read_call_entry(const Node& entry, Mistakes& mistakes);
 
+// Whether there are arguments for which both rules hold.
+bool can_both_hold(const abi::FilterRule& a, const abi::FilterRule& b);
+
 // Joins what was collected: drops rules that another covers, sorts, and refuses contradictions.
 std::vector<RuleDraft> join_rules(std::vector<RuleDraft> drafts, Mistakes& mistakes);
 
