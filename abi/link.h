@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "abi/base/error.h"
+
 namespace rtsup::abi {
 
 inline constexpr uint32_t kLinkMagic = 0x314b4e4c;  // "LNK1"
@@ -39,7 +41,7 @@ enum class LinkReportVerb : uint32_t {
   kFailed = 4,    // the worker called session.failed; number = abi::LoadFailure
   kViolation =
       5,  // malformed input; the session is ended; reason = ViolationReason, number = its figure
-  kEndWorker = 6,  // end the worker for another reason of the same list
+  kEndWorker = 6,  // end the worker: its session could not be attached; number and epoch as of kRefused
   kDrained = 7,
   kRefused = 8,  // the broker cannot start; reason = ViolationReason::kNone, number = packed
                  // rtsup::Error (8 bytes)
@@ -76,5 +78,19 @@ struct LinkReport {
   uint8_t reserved[32];
 };
 static_assert(sizeof(LinkReport) == 64);
+
+// An Error without its number, in 8 bytes. What comes back is checked: both ends need not trust each other.
+constexpr uint64_t pack_error(const Error& error) noexcept {
+  return uint64_t{static_cast<uint8_t>(error.status)} | uint64_t{static_cast<uint16_t>(error.step)} << 16 |
+         uint64_t{static_cast<uint32_t>(error.sys_errno)} << 32;
+}
+constexpr Error unpack_error(uint64_t packed, int64_t number = 0) noexcept {
+  const auto status = static_cast<uint8_t>(packed);
+  const auto step = static_cast<uint16_t>(packed >> 16);
+  return {.status = status <= kStatusMax ? static_cast<Status>(status) : Status::kInternal,
+          .step = step < static_cast<uint16_t>(Step::kCount) ? static_cast<Step>(step) : Step::kNone,
+          .sys_errno = static_cast<int32_t>(packed >> 32),
+          .number = number};
+}
 
 }  // namespace rtsup::abi

@@ -15,6 +15,7 @@
 namespace rtsup::sys {
 namespace {
 
+// A descriptor (NEW_LISTENER), 0, or the thread that could not be brought along (TSYNC).
 Result<int> load(std::span<const sock_filter> program, unsigned long flags) noexcept {
   if (program.empty() || program.size() > BPF_MAXINSNS) {
     return sys_error_of(Step::kSeccompLoad, EINVAL, static_cast<int64_t>(program.size()));
@@ -53,7 +54,12 @@ Result<void> load_filter_from(int fd) noexcept {
     return sys_error(Step::kSeccompLoad);
   }
   // Stays mapped: munmap after loading would be a call that every filter had to allow.
-  return load_filter({static_cast<const sock_filter*>(address), bytes / sizeof(sock_filter)});
+  const std::span program(static_cast<const sock_filter*>(address), bytes / sizeof(sock_filter));
+  RTSUP_ASSIGN(const int thread, load(program, SECCOMP_FILTER_FLAG_TSYNC));
+  if (thread != 0) {
+    return sys_error_of(Step::kSeccompLoad, ESRCH, thread);
+  }
+  return {};
 }
 
 long call_probe(unsigned long cookie) noexcept { return ::syscall(SYS_personality, cookie); }

@@ -1,0 +1,104 @@
+#include "broker/link/broker.h"
+
+#include <algorithm>
+
+namespace rtsup::broker {
+namespace {
+
+constexpr uint64_t kMillisecond = 1'000'000;
+constexpr uint64_t kIdleCheckNs = 2 * kMillisecond;
+// Longer than any event may take is no shutdown but a hang.
+constexpr uint64_t kShutdownLimitMaxMs = 60'000;
+
+template <typename T, typename Member>
+std::vector<T> column(const std::vector<FunctionInfo>& functions, Member member) {
+  std::vector<T> values;
+  values.reserve(functions.size());
+  for (const FunctionInfo& function : functions) {
+    values.push_back(function.*member);
+  }
+  return values;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Broker>> Broker::open(int link, sys::UniqueFd plan_fd,
+                                             const std::string& state_folder) {
+  RTSUP_ASSIGN(BasePlanFile plan, BasePlanFile::load(std::move(plan_fd)));
+  std::vector<FunctionInfo> functions = functions_of(plan.plan());
+  std::unique_ptr<Broker> broker(new Broker(std::move(plan), std::move(functions), link));
+  RTSUP_TRY(broker->assemble(state_folder));
+  return broker;
+}
+
+Broker::Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link)
+    : plan_(std::move(plan)),
+      functions_(std::move(functions)),
+      meter_(functions_.size()),
+      link_(link, functions_, meter_, *this) {}
+
+Broker::~Broker() {
+  // Answers what the stores still hold, while there are sessions to answer.
+  if (components_) {
+    components_->close();
+  }
+  // Stores give back their timers, then the shard its sessions, while those it tells of them still
+  // live.
+  components_.reset();
+  shard_.reset();
+}
+
+Result<void> Broker::assemble(const std::string& state_folder) {
+  const plan::BasePlan& plan = plan_.plan();
+  channel::ShardOptions options;
+  if (plan.spin_cpus() == 0) {
+    options.spin_ns = 0;
+    options.worker_spin_ns = 0;
+  }
+  RTSUP_ASSIGN(shard_, channel::Shard::create(options, *this, link_));
+  RTSUP_ASSIGN(access_, Access::compile(plan));
+  RTSUP_ASSIGN(components_,
+               ComponentSet::open(plan, state_folder,
+                                  {.post = *shard_, .timers = *shard_, .clock = clock_}));
+  state_.emplace(plan.tenant()->str(), plan.application()->str(), components_->stores(), builder_,
+                 clock_);
+  invoke_.emplace(column<uint64_t>(functions_, &FunctionInfo::event_timeout_ns), *shard_, *shard_,
+                  builder_);
+  usage_.emplace(column<std::string>(functions_, &FunctionInfo::name), meter_, link_, builder_);
+  dispatcher_.emplace(Dispatcher::Parts{
+      .access = *access_,
+      .quota = Quota(column<uint32_t>(functions_, &FunctionInfo::calls_per_second)),
+      .meter = meter_,
+      .timers = *shard_,
+      .builder = builder_,
+      .state = *state_,
+      .invoke = *invoke_,
+      .usage = *usage_});
+  return {};
+}
+
+Result<void> Broker::run() {
+  RTSUP_TRY(link_.serve(*shard_));
+  shard_->run();
+  return {};
+}
+
+void Broker::shutdown(uint64_t limit_ms) {
+  dispatcher_->shut();
+  end_when_idle(shard_->now_ns() + std::min(limit_ms, kShutdownLimitMaxMs) * kMillisecond);
+}
+
+void Broker::end_when_idle(uint64_t deadline_ns) {
+  const bool idle = state_->pending() == 0 && invoke_->pending() == 0;
+  if (idle || shard_->now_ns() >= deadline_ns) {
+    shard_->stop();
+    return;
+  }
+  shard_->at(std::min(deadline_ns, shard_->now_ns() + kIdleCheckNs),
+             [this, deadline_ns] { end_when_idle(deadline_ns); });
+}
+
+// Nobody is left to serve for. What was acknowledged is on the disk.
+void Broker::lost() { shard_->stop(); }
+
+}  // namespace rtsup::broker

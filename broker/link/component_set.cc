@@ -1,0 +1,102 @@
+#include "broker/link/component_set.h"
+
+#include <charconv>
+
+#include "broker/components/memory/memory_store.h"
+#include "broker/components/sqlite/sqlite_store.h"
+#include "broker/link/log.h"
+#include "schemas/plan_generated.h"
+
+namespace rtsup::broker {
+namespace {
+
+using StorePtr = std::unique_ptr<StateStore>;
+
+Error refuse(Status status) noexcept { return {.status = status, .step = Step::kComponent}; }
+
+// "bytes_max": what the component may hold; absent = the default.
+Result<size_t> bytes_max(const plan::Component& component) {
+  size_t bytes = MemoryStore::kBytesMaxDefault;
+  if (component.settings() == nullptr) {
+    return bytes;
+  }
+  for (const auto* setting : *component.settings()) {
+    const char* begin = setting->value()->c_str();
+    const char* end = begin + setting->value()->size();
+    const auto [stop, error] = std::from_chars(begin, end, bytes);
+    if (setting->name()->str() != "bytes_max" || error != std::errc() || stop != end) {
+      return refuse(Status::kInvalidArgument);
+    }
+  }
+  return bytes;
+}
+
+Result<StorePtr> open_memory(const plan::Component& component,
+                             const ComponentSet::Services& services) {
+  RTSUP_ASSIGN(const size_t bytes, bytes_max(component));
+  return StorePtr(std::make_unique<MemoryStore>(bytes, services.timers, services.clock));
+}
+
+// A plain file name: what the manifest says has been checked, but this process keeps its own word
+// about where it writes.
+bool is_file_name(const flatbuffers::String* file) {
+  return file != nullptr && file->size() > 0 && file->str() != "." && file->str() != ".." &&
+         file->str().find('/') == std::string::npos && file->str().find('\0') == std::string::npos;
+}
+
+Result<StorePtr> open_sqlite(const plan::Component& component, const std::string& folder,
+                             const ComponentSet::Services& services) {
+  if (!is_file_name(component.file())) {
+    return refuse(Status::kInvalidArgument);
+  }
+  const SqliteOptions options{
+      .path = folder + "/" + component.file()->str(), .vfs = {}, .queue = {}};
+  RTSUP_ASSIGN(StorePtr store, SqliteStore::create(options, services.post, services.clock));
+  return store;
+}
+
+Result<StorePtr> open_one(const plan::Component& component, const std::string& folder,
+                          const ComponentSet::Services& services) {
+  const std::string type = component.type()->str();
+  if (type == "state.memory") {
+    return open_memory(component, services);
+  }
+  if (type == "state.sqlite") {
+    return open_sqlite(component, folder, services);
+  }
+  return refuse(Status::kUnimplemented);
+}
+
+}  // namespace
+
+Result<ComponentSet> ComponentSet::open(const plan::BasePlan& plan, const std::string& state_folder,
+                                        Services services) {
+  ComponentSet set;
+  for (const auto* component : *plan.components()) {
+    auto store = open_one(*component, state_folder, services);
+    if (!store) {
+      log_error("component " + component->name()->str() + " (" + component->type()->str() +
+                "): " + describe(store.error()));
+      return store.error();
+    }
+    set.stores_.push_back(std::move(*store));
+  }
+  return set;
+}
+
+std::vector<StateStore*> ComponentSet::stores() const {
+  std::vector<StateStore*> stores;
+  stores.reserve(stores_.size());
+  for (const auto& store : stores_) {
+    stores.push_back(store.get());
+  }
+  return stores;
+}
+
+void ComponentSet::close() {
+  for (const auto& store : stores_) {
+    store->close();
+  }
+}
+
+}  // namespace rtsup::broker

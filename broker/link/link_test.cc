@@ -1,0 +1,268 @@
+#include "broker/link/link.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "broker/testing/fake_loop.h"
+#include "sys/event.h"
+#include "sys/socket.h"
+
+namespace rtsup::broker {
+namespace {
+
+using channel::SessionMeters;
+
+// Remembers what it was asked; its sessions do nothing.
+class FakeShard final : public channel::Shard {
+ public:
+  Result<sys::UniqueFd> attach(channel::Attachment attachment) override {
+    if (attach_error) {
+      return *attach_error;
+    }
+    EXPECT_TRUE(attachment.socket);
+    attached.emplace(attachment.session, std::move(attachment));
+    return std::move(*sys::create_memfd("down", 4096));
+  }
+  void detach(SessionId session) override { detached.push_back(session.value); }
+  void drain(SessionId session) override { drained.push_back(session.value); }
+  void end(SessionId, abi::ViolationReason, uint64_t) override {}
+  void each_session(
+      const std::function<void(const channel::SessionReading&)>& visit) const override {
+    for (const auto& [session, attachment] : attached) {
+      visit(
+          {.session = session, .principal = attachment.principal, .meters = meters, .ready = true});
+    }
+  }
+  Result<void> watch(int, std::function<void()> on_readable) override {
+    readable = std::move(on_readable);
+    return {};
+  }
+  void unwatch(int) override { readable = nullptr; }
+  void run() override {}
+  void stop() noexcept override {}
+  void post(std::function<void()> work) override { loop.post(std::move(work)); }
+  uint64_t at(uint64_t when_ns, std::function<void()> work) override {
+    return loop.at(when_ns, std::move(work));
+  }
+  void cancel(uint64_t timer) override { loop.cancel(timer); }
+  uint64_t now_ns() const override { return loop.now_ns(); }
+  Endpoint* pick(FunctionIndex) override { return nullptr; }
+  bool has_ready(FunctionIndex) const override { return false; }
+  void observe(Observer*) override {}
+
+  testing::FakeLoop loop;
+  std::optional<Error> attach_error;
+  std::map<SessionId, channel::Attachment> attached;
+  std::vector<uint32_t> detached;
+  std::vector<uint32_t> drained;
+  SessionMeters meters;
+  std::function<void()> readable;
+};
+
+class Events final : public LinkEvents {
+ public:
+  void shutdown(uint64_t limit_ms) override { limit = limit_ms; }
+  void lost() override { is_lost = true; }
+  std::optional<uint64_t> limit;
+  bool is_lost = false;
+};
+
+class LinkTest : public ::testing::Test {
+ protected:
+  LinkTest() {
+    EXPECT_TRUE(link_.serve(shard_));
+    EXPECT_EQ(next().verb, abi::LinkReportVerb::kServing);
+  }
+  void tell(abi::LinkCommand command, std::span<const int> fds = {}) {
+    ASSERT_TRUE(sys::send_record(sockets_.second.get(), command, fds));
+    shard_.readable();
+  }
+  void attach(uint32_t session, uint32_t function,
+              abi::PrincipalKind kind = abi::PrincipalKind::kFunction) {
+    const auto event = *sys::EventFd::create();  // any descriptor does
+    const int fd = event.fd();
+    tell({.magic = abi::kLinkMagic,
+          .verb = abi::LinkCommandVerb::kAttach,
+          .session = session,
+          .function = function,
+          .principal = kind,
+          .instance = 2,
+          .epoch = 7,
+          .number = 0,
+          .reserved = {}},
+         std::span(&fd, 1));
+  }
+  void tell_verb(abi::LinkCommandVerb verb, uint32_t session, uint64_t number = 0) {
+    abi::LinkCommand command{};
+    command.magic = abi::kLinkMagic;
+    command.verb = verb;
+    command.session = session;
+    command.number = number;
+    tell(command);
+  }
+  abi::LinkReport next() {
+    abi::LinkReport report{};
+    auto received = sys::receive_record(sockets_.second.get(), report, 1);
+    EXPECT_TRUE(received);
+    fd_count_ = received ? received->fds.count() : 0;
+    return report;
+  }
+  bool has_report() {
+    abi::LinkReport report{};
+    return sys::receive_record(sockets_.second.get(), report, 1).has_value();
+  }
+
+  sys::SocketPair sockets_ = std::move(*sys::create_seqpacket_pair());
+  Meter meter_{2};
+  Events events_;
+  Link link_{sockets_.first.get(),
+             {{.name = "cart", .concurrency = 3}, {.name = "pricing", .concurrency = 1}},
+             meter_,
+             events_};
+  FakeShard shard_;
+  size_t fd_count_ = 0;
+};
+
+TEST_F(LinkTest, AttachNamesThePrincipalAndGivesTheDownRegion) {
+  attach(11, 0);
+  const abi::LinkReport report = next();
+  EXPECT_EQ(report.verb, abi::LinkReportVerb::kAttached);
+  EXPECT_EQ(report.session, 11U);
+  EXPECT_EQ(report.epoch, 7U);
+  EXPECT_EQ(fd_count_, 1U);
+  const channel::Attachment& made = shard_.attached.at(SessionId{11});
+  EXPECT_EQ(made.principal.name, "cart");
+  EXPECT_EQ(made.principal.instance, 2U);
+  EXPECT_EQ(made.concurrency, 3U);
+  EXPECT_EQ(made.epoch, 7U);
+  EXPECT_EQ(meter_.functions()[0].sessions, 1U);
+}
+
+TEST_F(LinkTest, TheOperatorIsNoFunction) {
+  attach(12, 99, abi::PrincipalKind::kOperator);
+  EXPECT_EQ(next().verb, abi::LinkReportVerb::kAttached);
+  EXPECT_EQ(shard_.attached.at(SessionId{12}).principal.name, "operator");
+  EXPECT_EQ(shard_.attached.at(SessionId{12}).principal.kind, abi::PrincipalKind::kOperator);
+}
+
+TEST_F(LinkTest, AnAttachThatFailsIsReportedWithItsCause) {
+  shard_.attach_error = Error{.status = Status::kResourceExhausted,
+                              .step = Step::kMemfdCreate,
+                              .sys_errno = 24,
+                              .number = 5};
+  attach(13, 0);
+  const abi::LinkReport report = next();
+  EXPECT_EQ(report.verb, abi::LinkReportVerb::kEndWorker);
+  EXPECT_EQ(report.session, 13U);
+  EXPECT_EQ(abi::unpack_error(report.number, static_cast<int64_t>(report.epoch)),
+            *shard_.attach_error);
+  EXPECT_EQ(meter_.functions()[0].sessions, 0U);
+  shard_.attach_error.reset();
+  attach(13, 0);
+  EXPECT_EQ(next().verb, abi::LinkReportVerb::kAttached);
+}
+
+TEST_F(LinkTest, AFunctionBeyondThePlanIsNotAttached) {
+  attach(14, 2);
+  EXPECT_EQ(next().verb, abi::LinkReportVerb::kEndWorker);
+  attach(15, 0, static_cast<abi::PrincipalKind>(9));
+  EXPECT_EQ(next().verb, abi::LinkReportVerb::kEndWorker);
+  EXPECT_TRUE(shard_.attached.empty());
+}
+
+TEST_F(LinkTest, SessionEventsBecomeReports) {
+  attach(11, 1);
+  next();
+  link_.ready(SessionId{11});
+  EXPECT_EQ(next().verb, abi::LinkReportVerb::kReady);
+  link_.failed(SessionId{11}, 4);
+  const abi::LinkReport failed = next();
+  EXPECT_EQ(failed.verb, abi::LinkReportVerb::kFailed);
+  EXPECT_EQ(failed.number, 4U);
+  link_.drained(SessionId{11});
+  EXPECT_EQ(next().verb, abi::LinkReportVerb::kDrained);
+  link_.violated(SessionId{11}, abi::ViolationReason::kRange, 42);
+  const abi::LinkReport violation = next();
+  EXPECT_EQ(violation.verb, abi::LinkReportVerb::kViolation);
+  EXPECT_EQ(violation.reason, abi::ViolationReason::kRange);
+  EXPECT_EQ(violation.number, 42U);
+  EXPECT_EQ(violation.epoch, 7U);
+  EXPECT_EQ(meter_.functions()[1].violations, 1U);
+}
+
+TEST_F(LinkTest, UsageIsWhatIsGonePlusWhatLives) {
+  attach(11, 0);
+  attach(12, 0);
+  const Principal cart = shard_.attached.at(SessionId{11}).principal;
+  SessionMeters of_gone;
+  of_gone.calls = 10;
+  of_gone.denied = 3;
+  link_.gone(SessionId{11}, cart, of_gone);
+  shard_.attached.erase(SessionId{11});
+  shard_.meters.calls = 5;
+  Meter now = meter_;
+  link_.add_to(now);
+  EXPECT_EQ(now.functions()[0].sessions, 1U);
+  EXPECT_EQ(now.functions()[0].calls, 15U);
+  EXPECT_EQ(now.functions()[0].denied, 0U);  // the dispatcher's count
+}
+
+TEST_F(LinkTest, CommandsReachTheShard) {
+  tell_verb(abi::LinkCommandVerb::kDrain, 5);
+  tell_verb(abi::LinkCommandVerb::kDetach, 6);
+  tell_verb(abi::LinkCommandVerb::kShutdown, 0, 1500);
+  EXPECT_EQ(shard_.drained, std::vector<uint32_t>{5});
+  EXPECT_EQ(shard_.detached, std::vector<uint32_t>{6});
+  EXPECT_EQ(events_.limit, 1500U);
+}
+
+TEST_F(LinkTest, BytesThatAreNoCommandAreDropped) {
+  tell_verb(static_cast<abi::LinkCommandVerb>(99), 1);
+  abi::LinkCommand unmagic{};
+  unmagic.verb = abi::LinkCommandVerb::kDetach;
+  tell(unmagic);
+  const std::byte few[3] = {};
+  ASSERT_TRUE(sys::send_message(sockets_.second.get(), few));
+  shard_.readable();
+  EXPECT_TRUE(shard_.detached.empty());
+  EXPECT_FALSE(events_.is_lost);
+  tell_verb(abi::LinkCommandVerb::kDetach, 6);
+  EXPECT_EQ(shard_.detached, std::vector<uint32_t>{6});
+}
+
+TEST_F(LinkTest, ReportsWaitForASupervisorThatIsBusy) {
+  attach(11, 0);
+  constexpr int kReports = 5000;
+  for (int i = 0; i < kReports; ++i) {
+    link_.failed(SessionId{11}, 1);
+  }
+  EXPECT_EQ(shard_.loop.timer_count(), 1U);
+  int seen = 0;
+  for (int round = 0; round < 1000 && seen < kReports + 1; ++round) {
+    while (has_report()) {
+      ++seen;
+    }
+    shard_.loop.advance_ms(10);
+  }
+  EXPECT_EQ(seen, kReports + 1);
+  EXPECT_EQ(shard_.loop.timer_count(), 0U);
+}
+
+TEST_F(LinkTest, TheSupervisorsEndIsNoticed) {
+  sockets_.second.reset();
+  shard_.readable();
+  EXPECT_TRUE(events_.is_lost);
+  EXPECT_FALSE(shard_.readable);
+}
+
+TEST(LinkReportTest, ErrorsArriveWhole) {
+  const Error error{
+      .status = Status::kDataLoss, .step = Step::kDatabaseDamaged, .sys_errno = 0, .number = 11};
+  EXPECT_EQ(abi::unpack_error(abi::pack_error(error), 11), error);
+  EXPECT_EQ(abi::unpack_error(~uint64_t{0}).status, Status::kInternal);
+  EXPECT_EQ(abi::unpack_error(~uint64_t{0}).step, Step::kNone);
+}
+
+}  // namespace
+}  // namespace rtsup::broker
