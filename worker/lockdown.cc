@@ -119,7 +119,7 @@ Result<void> set_hostname(Lockdown& lockdown) noexcept {
 
 Result<void> make_private(Lockdown&) noexcept { return sys::make_mounts_private(); }
 
-// ---- the process and its init -----------------------------------------------------------------
+// ---- giving up, once for init and process, since a fork inherits all of it --------------------
 
 Result<void> drop_bounding_set(Lockdown& lockdown) noexcept {
   return sys::drop_bounding_set(lockdown.plan->keep_capabilities());
@@ -136,6 +136,10 @@ Result<void> drop_capabilities(Lockdown& lockdown) noexcept {
   return sys::drop_capabilities(lockdown.plan->keep_capabilities());
 }
 
+Result<void> set_no_new_privileges(Lockdown&) noexcept { return sys::set_no_new_privileges(); }
+
+// ---- the process and its init -----------------------------------------------------------------
+
 Result<void> set_limits(Lockdown& lockdown) noexcept {
   if (lockdown.plan->rlimits() == nullptr) {
     return {};
@@ -151,7 +155,6 @@ Result<void> set_limits(Lockdown& lockdown) noexcept {
 }
 
 Result<void> set_death_signal(Lockdown&) noexcept { return sys::set_parent_death_signal(SIGKILL); }
-Result<void> set_no_new_privileges(Lockdown&) noexcept { return sys::set_no_new_privileges(); }
 Result<void> set_not_dumpable(Lockdown&) noexcept { return sys::set_not_dumpable(); }
 
 Result<void> enter_work_directory(Lockdown& lockdown) noexcept {
@@ -213,7 +216,6 @@ Result<void> execute(Lockdown& lockdown) noexcept {
 
 // ---- the table --------------------------------------------------------------------------------
 
-constexpr uint8_t kBoth = kReaper | kProcess;
 constexpr LockdownRow kTable[] = {
     {Step::kSignalReset, kLauncher, reset_signals},
     {Step::kCgroupJoin, kLauncher, join_cgroups},
@@ -230,17 +232,17 @@ constexpr LockdownRow kTable[] = {
     {Step::kPivotRoot, kBuilder, enter_new_root},
     {Step::kMountRoot, kBuilder, build_root},
     {Step::kMountReadOnly, kBuilder, close_root},
+    {Step::kBoundingSet, kBuilder, drop_bounding_set},
+    {Step::kSecurebits, kBuilder, lock_securebits},
+    {Step::kGroups, kBuilder, drop_groups},
+    {Step::kSetGid, kBuilder, set_gid},
+    {Step::kSetUid, kBuilder, set_uid},
+    {Step::kCapabilities, kBuilder, drop_capabilities},
+    {Step::kNoNewPrivileges, kBuilder, set_no_new_privileges},
     {Step::kFdLayout, kProcess, lay_out_descriptors},
     {Step::kFdLayout, kReaper, keep_status_only},
-    {Step::kBoundingSet, kBoth, drop_bounding_set},
-    {Step::kSecurebits, kBoth, lock_securebits},
-    {Step::kGroups, kBoth, drop_groups},
-    {Step::kSetGid, kBoth, set_gid},
-    {Step::kSetUid, kBoth, set_uid},
-    {Step::kCapabilities, kBoth, drop_capabilities},
     {Step::kRlimit, kProcess, set_limits},
-    {Step::kParentDeathSignal, kBoth, set_death_signal},
-    {Step::kNoNewPrivileges, kBoth, set_no_new_privileges},
+    {Step::kParentDeathSignal, kReaper | kProcess, set_death_signal},
     {Step::kDumpable, kReaper, set_not_dumpable},
     {Step::kWorkDirectory, kProcess, enter_work_directory},
     {Step::kLandlock, kProcess, restrict_files},
@@ -249,14 +251,18 @@ constexpr LockdownRow kTable[] = {
     {Step::kExec, kProcess, execute},
 };
 
-// "wrk lockdown ROW NAME NANOSECONDS" on the trace descriptor; for measuring, never in production.
-void trace(const Lockdown& lockdown, const LockdownRow& row, int64_t took_ns) noexcept {
+// One line a row on the trace descriptor: when it began and how long it took, in nanoseconds of the
+// monotonic clock. For measuring, never in production.
+void trace(const Lockdown& lockdown, const LockdownRow& row, int64_t begin_ns) noexcept {
   char line[128];
   const std::string_view name = step_name(row.step);
   const size_t length = std::min<size_t>(name.size(), 64);
   std::memcpy(line, name.data(), length);
-  line[length] = ' ';
-  char* end = std::to_chars(line + length + 1, line + sizeof line - 1, took_ns).ptr;
+  char* end = line + length;
+  for (const int64_t figure : {begin_ns, sys::monotonic_ns() - begin_ns}) {
+    *end++ = ' ';
+    end = std::to_chars(end, line + sizeof line - 2, figure).ptr;
+  }
   *end++ = '\n';
   if (::write(lockdown.trace_fd, line, static_cast<size_t>(end - line)) < 0) {
     return;  // the trace is lost, nothing else
@@ -275,7 +281,7 @@ Result<void> walk(Lockdown& lockdown, uint8_t roles) noexcept {
     const int64_t begin = lockdown.trace_fd >= 0 ? sys::monotonic_ns() : 0;
     RTSUP_TRY(row.run(lockdown));
     if (lockdown.trace_fd >= 0) {
-      trace(lockdown, row, sys::monotonic_ns() - begin);
+      trace(lockdown, row, begin);
     }
   }
   return {};
