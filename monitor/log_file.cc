@@ -17,7 +17,8 @@ constexpr uint64_t kReservedBytes = 2 * sizeof(abi::LogFrame);
 
 LogFile::LogFile(sys::UniqueFd file, uint32_t worker, uint64_t bytes_max) noexcept
     : file_(std::move(file)), worker_(worker), bytes_max_(bytes_max) {
-  // Not fstat: the C library makes that newfstatat, a call with a path, which the filter leaves out.
+  // Not fstat: the C library makes that newfstatat, a call with a path, which no filter of a daemon
+  // that opens nothing should allow.
   const off_t end = ::lseek(file_.get(), 0, SEEK_END);
   if (end < 0) {
     broken_ = true;

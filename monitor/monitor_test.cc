@@ -5,7 +5,6 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,12 +15,15 @@
 
 #include "sys/memory.h"
 #include "sys/prctl.h"
+#include "sys/seccomp.h"
 #include "sys/seccomp_load.h"
 
 namespace rtsup::monitor {
 namespace {
 
 constexpr uint64_t kLogBytes = 1 << 20;
+
+int personality_call() { return sys::call_number("personality"); }
 
 // The test is the supervisor at one end of the link and the worker at the other end of the pipes.
 class MonitorTest : public testing::Test {
@@ -179,7 +181,7 @@ class FilteredChild {
   [[noreturn]] static void run(int socket) {
     const sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_personality, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(personality_call()), 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -205,7 +207,7 @@ TEST_F(MonitorTest, ForbiddenCallIsReportedAndLeftUnanswered) {
   EXPECT_EQ(report.verb, abi::MonitorReportVerb::kViolation);
   EXPECT_EQ(report.worker, 5U);
   EXPECT_EQ(report.pid, child.pid());
-  EXPECT_EQ(report.call, SYS_personality);
+  EXPECT_EQ(report.call, personality_call());
   EXPECT_EQ(report.arch, static_cast<uint32_t>(AUDIT_ARCH_X86_64));
   EXPECT_EQ(report.arguments[0], 0xabcdefU);
   EXPECT_NE(report.instruction, 0U);

@@ -33,36 +33,6 @@ void write_text(const std::string& path, const std::string& text) {
   ASSERT_TRUE(written) << path << ": " << describe(written.error());
 }
 
-// A user namespace with a range of ids (root) or the caller's own id alone.
-sys::UniqueFd make_user_namespace() {
-  auto ready = sys::create_pipe().value();
-  auto done = sys::create_pipe().value();
-  const pid_t child = ::fork();
-  if (child == 0) {
-    char byte = ::unshare(CLONE_NEWUSER) == 0 ? 'y' : 'n';
-    static_cast<void>(!::write(ready.write.get(), &byte, 1));
-    done.write.reset();
-    static_cast<void>(!::read(done.read.get(), &byte, 1));
-    ::_exit(0);
-  }
-  char answer = 'n';
-  EXPECT_EQ(::read(ready.read.get(), &answer, 1), 1);
-  EXPECT_EQ(answer, 'y') << "user namespaces are switched off";
-  const std::string folder = "/proc/" + std::to_string(child);
-  if (::geteuid() == 0) {
-    write_text(folder + "/uid_map", "0 1879048192 65536");
-    write_text(folder + "/gid_map", "0 1879048192 65536");
-  } else {
-    write_text(folder + "/setgroups", "deny");
-    write_text(folder + "/uid_map", "0 " + std::to_string(::geteuid()) + " 1");
-    write_text(folder + "/gid_map", "0 " + std::to_string(::getegid()) + " 1");
-  }
-  sys::UniqueFd result(::open((folder + "/ns/user").c_str(), O_RDONLY | O_CLOEXEC));
-  done.write.reset();
-  ::waitpid(child, nullptr, 0);
-  return result;
-}
-
 int wait_readable(int fd) {
   pollfd watched{.fd = fd, .events = POLLIN, .revents = 0};
   return ::poll(&watched, 1, kPatienceMs);
@@ -126,6 +96,58 @@ std::vector<sock_filter> make_filter(const std::vector<int>& calls, uint32_t lis
 
 }  // namespace
 
+sys::UniqueFd make_user_namespace() {
+  auto ready = sys::create_pipe().value();
+  auto done = sys::create_pipe().value();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    char byte = ::unshare(CLONE_NEWUSER) == 0 ? 'y' : 'n';
+    static_cast<void>(!::write(ready.write.get(), &byte, 1));
+    done.write.reset();
+    static_cast<void>(!::read(done.read.get(), &byte, 1));
+    ::_exit(0);
+  }
+  char answer = 'n';
+  EXPECT_EQ(::read(ready.read.get(), &answer, 1), 1);
+  EXPECT_EQ(answer, 'y') << "user namespaces are switched off";
+  const std::string folder = "/proc/" + std::to_string(child);
+  if (::geteuid() == 0) {
+    write_text(folder + "/uid_map", "0 1879048192 65536");
+    write_text(folder + "/gid_map", "0 1879048192 65536");
+  } else {
+    write_text(folder + "/setgroups", "deny");
+    write_text(folder + "/uid_map", "0 " + std::to_string(::geteuid()) + " 1");
+    write_text(folder + "/gid_map", "0 " + std::to_string(::getegid()) + " 1");
+  }
+  sys::UniqueFd result(::open((folder + "/ns/user").c_str(), O_RDONLY | O_CLOEXEC));
+  done.write.reset();
+  ::waitpid(child, nullptr, 0);
+  return result;
+}
+
+sys::UniqueFd make_network_namespace(const sys::UniqueFd& user_namespace) {
+  auto ready = sys::create_pipe().value();
+  auto done = sys::create_pipe().value();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool made =
+        ::setns(user_namespace.get(), CLONE_NEWUSER) == 0 && ::unshare(CLONE_NEWNET) == 0;
+    char byte = made ? 'y' : 'n';
+    static_cast<void>(!::write(ready.write.get(), &byte, 1));
+    done.write.reset();
+    static_cast<void>(!::read(done.read.get(), &byte, 1));
+    ::_exit(0);
+  }
+  char answer = 'n';
+  EXPECT_EQ(::read(ready.read.get(), &answer, 1), 1);
+  EXPECT_EQ(answer, 'y');
+  const std::string path = "/proc/" + std::to_string(child) + "/ns/net";
+  sys::UniqueFd result(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  done.write.reset();
+  ::waitpid(child, nullptr, 0);
+  return result;
+}
+
 PlanSpec program_plan(const std::string& program, const std::vector<std::string>& arguments) {
   using launch::MountKind;
   PlanSpec spec;
@@ -181,7 +203,9 @@ LaunchDriver::~LaunchDriver() {
 }
 
 void LaunchDriver::start(const PlanSpec& spec) {
-  user_namespace_ = spec.user_namespace ? make_user_namespace() : sys::UniqueFd();
+  if (!user_namespace_ && spec.user_namespace) {
+    user_namespace_ = make_user_namespace();
+  }
   auto status = sys::create_seqpacket_pair().value();
   auto go = sys::create_pipe().value();
   auto out = sys::create_pipe().value();
@@ -197,7 +221,6 @@ void LaunchDriver::start(const PlanSpec& spec) {
   }
   std::vector<int> inherited = {null.get(), out.write.get(), err.write.get(), status.second.get(),
                                 go.read.get()};
-  sys::UniqueFd plan_file;
   // A Host gets its own plan, so its descriptor is made before the plan is complete.
   sys::UniqueFd plan_fd(::memfd_create("plan", MFD_CLOEXEC));
   if (spec.shape == launch::Shape::Host) {
@@ -211,6 +234,9 @@ void LaunchDriver::start(const PlanSpec& spec) {
   }
   inherited.insert(inherited.end(), spec.extra_descriptors.begin(), spec.extra_descriptors.end());
   inherited.insert(inherited.end(), spec.decoys.begin(), spec.decoys.end());
+  if (spec.network_namespace_fd >= 0) {
+    inherited.push_back(spec.network_namespace_fd);
+  }
   for (const MountSpec& mount : spec.mounts) {
     if (mount.fd >= 0) {
       inherited.push_back(mount.fd);
@@ -242,6 +268,7 @@ void LaunchDriver::start(const PlanSpec& spec) {
   plan.add_user_namespace_fd(user_namespace_ ? user_namespace_.get() : -1);
   plan.add_host_processes(spec.host_processes);
   plan.add_host_network(spec.host_network);
+  plan.add_network_namespace_fd(spec.network_namespace_fd);
   plan.add_uid(spec.uid);
   plan.add_gid(spec.gid);
   plan.add_keep_groups(::geteuid() != 0);

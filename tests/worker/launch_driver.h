@@ -44,6 +44,7 @@ struct PlanSpec {
   bool user_namespace = true;
   bool host_processes = false;
   bool host_network = false;
+  int network_namespace_fd = -1;
   int oom_score_adj = 0;
   uint64_t keep_capabilities = 0;
   std::string work_directory;
@@ -70,9 +71,17 @@ struct Record {
   pid_t pid = -1;  // the writer's, by the kernel
 };
 
+// A user namespace with a range of ids (as root) or the caller's own id alone, and an empty network
+// namespace that belongs to it.
+sys::UniqueFd make_user_namespace();
+sys::UniqueFd make_network_namespace(const sys::UniqueFd& user_namespace);
+
 class LaunchDriver {
  public:
   LaunchDriver();
+  // With namespaces that were made before, for several workers of one base.
+  explicit LaunchDriver(const sys::UniqueFd& user_namespace)
+      : user_namespace_(sys::duplicate(user_namespace.get()).value()) {}
   ~LaunchDriver();  // ends what is left, and checks that it is gone
   LaunchDriver(const LaunchDriver&) = delete;
   LaunchDriver& operator=(const LaunchDriver&) = delete;

@@ -137,6 +137,19 @@ TEST(LaunchTest, SeenFromOutsideNothingIsLeftToGain) {
   EXPECT_EQ(status_line(driver.init_pid(), "Uid"), uid + "\t" + uid + "\t" + uid + "\t" + uid);
 }
 
+TEST(LaunchTest, NetworkNamespaceOfThePlanIsJoined) {
+  const sys::UniqueFd user = make_user_namespace();
+  const sys::UniqueFd network = make_network_namespace(user);
+  struct stat expected {};
+  ASSERT_EQ(::fstat(network.get(), &expected), 0);
+  PlanSpec spec = program_plan(kSubject, {"wait"});
+  spec.network_namespace_fd = network.get();
+  LaunchDriver driver(user);
+  ASSERT_TRUE(driver.run_program(spec));
+  EXPECT_EQ(namespace_of(driver.process_pid(), "net"),
+            "net:[" + std::to_string(expected.st_ino) + "]");
+}
+
 TEST(LaunchTest, OomScoreIsSet) {
   PlanSpec spec = program_plan(kSubject, {"wait"});
   spec.oom_score_adj = 321;
