@@ -1,0 +1,297 @@
+// rtsup-broker as the supervisor starts it: descriptors 3 to 5, its shipped filter, sessions attached over the link.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "abi/link.h"
+#include "abi/operation.h"
+#include "broker/testing/tables.h"
+#include "broker/testing/temp_folder.h"
+#include "manifest/disk_file_system.h"
+#include "manifest/load.h"
+#include "schemas/plan_generated.h"
+#include "schemas/session_generated.h"
+#include "sdk/channel_transport.h"
+#include "sys/memory.h"
+#include "sys/seccomp.h"
+#include "sys/socket.h"
+
+namespace rtsup {
+namespace {
+
+using broker::testing::TempFolder;
+using broker::testing::text_of;
+
+constexpr const char* kBroker = RTSUP_BUILD_DIR "/libexec/rtsup/rtsup-broker";
+
+sys::SealedMemfd broker_filter() {
+  const auto loaded = manifest::load_daemon_filter("daemon-broker", manifest::DiskFileSystem(),
+                                                   {.policy_folder = RTSUP_SOURCE_DIR "/policies"});
+  const auto compiled =
+      sys::compile_filter(loaded.filter.value(), sys::DefaultAction::kKillProcess);
+  return sys::SealedMemfd::create("filter", std::as_bytes(std::span(compiled.value()))).value();
+}
+
+// cart: everything under cart/ of both stores, may call pricing. pricing: nothing.
+sys::SealedMemfd base_plan(uint32_t version = 1) {
+  flatbuffers::FlatBufferBuilder b;
+  const std::vector components = {
+      plan::CreateComponentDirect(b, "fast", "state.memory"),
+      plan::CreateComponentDirect(b, "store", "state.sqlite", "shop.db")};
+  const std::vector<uint16_t> opcodes = {abi::op::kStateGet, abi::op::kStateSet,
+                                         abi::op::kStateDelete, abi::op::kStateBulkGet};
+  const std::vector<flatbuffers::Offset<flatbuffers::String>> keys = {b.CreateString("cart/*")};
+  const std::vector grants = {plan::CreateStateGrantDirect(b, 0, &keys, &opcodes),
+                              plan::CreateStateGrantDirect(b, 1, &keys, &opcodes)};
+  const std::vector<uint32_t> callees = {1};
+  const std::vector functions = {plan::CreateFunctionDirect(b, "cart", &grants, &callees),
+                                 plan::CreateFunctionDirect(b, "pricing")};
+  b.Finish(plan::CreateBasePlanDirect(b, version, "shop", "shop", &components, &functions), "RTBP");
+  return sys::SealedMemfd::create(
+             "plan", {reinterpret_cast<const std::byte*>(b.GetBufferPointer()), b.GetSize()})
+      .value();
+}
+
+// A broker process; ended with the object at the latest.
+class BrokerProcess {
+ public:
+  BrokerProcess(const std::string& state_folder, int plan, int filter) {
+    sys::SocketPair pair = sys::create_seqpacket_pair().value();
+    // Out of the way of 3 to 5 first, so that moving one does not close another.
+    const sys::UniqueFd high[] = {sys::duplicate(pair.second.get(), 20).value(),
+                                  sys::duplicate(plan, 20).value(),
+                                  sys::duplicate(filter, 20).value()};
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+      for (int i = 0; i < 3; ++i) {
+        ::dup2(high[i].get(), 3 + i);
+      }
+      ::execl(kBroker, "rtsup-broker", "--state", state_folder.c_str(), nullptr);
+      ::_exit(127);
+    }
+    link_ = std::move(pair.first);
+  }
+  ~BrokerProcess() {
+    if (pid_ > 0) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, nullptr, 0);
+    }
+  }
+
+  abi::LinkReport next() {
+    abi::LinkReport report{};
+    auto received = sys::receive_record(link_.get(), report, 1, sys::Wait::kYes);
+    EXPECT_TRUE(received);
+    return report;
+  }
+  void tell(abi::LinkCommandVerb verb, uint32_t session, uint64_t number = 0) {
+    abi::LinkCommand command{};
+    command.magic = abi::kLinkMagic;
+    command.verb = verb;
+    command.session = session;
+    command.number = number;
+    EXPECT_TRUE(sys::send_record(link_.get(), command));
+  }
+  // The worker's side of a new session.
+  std::unique_ptr<sdk::ChannelTransport> attach(
+      uint32_t session, uint32_t function,
+      abi::PrincipalKind kind = abi::PrincipalKind::kFunction) {
+    sys::SocketPair pair = sys::create_seqpacket_pair().value();
+    EXPECT_TRUE(sys::shutdown_socket(pair.first.get(), sys::Direction::kRead));
+    abi::LinkCommand command{};
+    command.magic = abi::kLinkMagic;
+    command.verb = abi::LinkCommandVerb::kAttach;
+    command.session = session;
+    command.function = function;
+    command.principal = kind;
+    command.epoch = 1;
+    const int fd = pair.first.get();
+    EXPECT_TRUE(sys::send_record(link_.get(), command, std::span(&fd, 1)));
+    auto transport = sdk::ChannelTransport::attach(std::move(pair.second), host::kAttachTimeoutNs);
+    EXPECT_TRUE(transport);
+    EXPECT_EQ(next().verb, abi::LinkReportVerb::kAttached);
+    return transport ? std::move(*transport) : nullptr;
+  }
+  int wait_exit() {
+    int status = -1;
+    EXPECT_EQ(::waitpid(pid_, &status, 0), pid_);
+    pid_ = -1;
+    return status;
+  }
+  void hang_up() { link_.reset(); }
+  pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_ = -1;
+  sys::UniqueFd link_;
+};
+
+struct Reply {
+  Status status = Status::kUnknown;
+  std::string data;
+  std::string reason;
+};
+
+Reply call(sdk::Transport& transport, uint16_t opcode, const broker::testing::Table& table,
+           const std::string& payload = {}) {
+  const sdk::Answer answer = transport.call(
+      {.opcode = opcode, .metadata = table, .payload = std::as_bytes(std::span(payload))});
+  Reply reply{.status = answer.status, .data = text_of(answer.payload), .reason = {}};
+  if (answer.status != Status::kOk && !answer.metadata.empty()) {
+    reply.reason = flatbuffers::GetRoot<abi::Failure>(answer.metadata.data())->reason()->str();
+  }
+  transport.release(answer.lease);
+  return reply;
+}
+Reply set(sdk::Transport& transport, const char* component, const char* key,
+          const std::string& value) {
+  return call(transport, abi::op::kStateSet, broker::testing::set_table(component, key), value);
+}
+Reply get(sdk::Transport& transport, const char* component, const char* key) {
+  return call(transport, abi::op::kStateGet, broker::testing::get_table(component, key));
+}
+
+class BrokerProcessTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<BrokerProcess> start() {
+    return std::make_unique<BrokerProcess>(folder_.path(), plan_.fd(), filter_.fd());
+  }
+  std::unique_ptr<BrokerProcess> start_serving() {
+    auto broker = start();
+    EXPECT_EQ(broker->next().verb, abi::LinkReportVerb::kServing);
+    return broker;
+  }
+  void expect_refusal(BrokerProcess& broker, Step step) {
+    const abi::LinkReport report = broker.next();
+    EXPECT_EQ(report.verb, abi::LinkReportVerb::kRefused);
+    EXPECT_EQ(abi::unpack_error(report.number).step, step)
+        << describe(abi::unpack_error(report.number));
+    const int status = broker.wait_exit();
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status;
+  }
+
+  TempFolder folder_;
+  sys::SealedMemfd plan_ = base_plan();
+  sys::SealedMemfd filter_ = broker_filter();
+};
+
+TEST_F(BrokerProcessTest, ServesBothStoresUnderItsFilterAndKeepsTheDurableOne) {
+  {
+    const auto broker = start_serving();
+    const auto cart = broker->attach(1, 0);
+    for (const char* component : {"fast", "store"}) {
+      for (int i = 0; i < 50; ++i) {
+        ASSERT_EQ(set(*cart, component, "cart/1", "value" + std::to_string(i)).status, Status::kOk)
+            << component;
+        ASSERT_EQ(get(*cart, component, "cart/1").data, "value" + std::to_string(i));
+      }
+      EXPECT_EQ(set(*cart, component, "cart/large", std::string(3 << 20, 'l')).status, Status::kOk);
+      EXPECT_EQ(get(*cart, component, "cart/large").data.size(), size_t{3} << 20);
+    }
+    broker->tell(abi::LinkCommandVerb::kShutdown, 0, 5000);
+    EXPECT_EQ(broker->wait_exit(), 0);
+  }
+  const auto broker = start_serving();
+  const auto cart = broker->attach(1, 0);
+  EXPECT_EQ(get(*cart, "store", "cart/1").data, "value49");
+  EXPECT_EQ(get(*cart, "fast", "cart/1").data, "");
+}
+
+TEST_F(BrokerProcessTest, EveryThreadIsUnderTheFilter) {
+  const auto broker = start_serving();
+  const auto cart = broker->attach(1, 0);  // answered: the filter has been loaded
+  int threads = 0;
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(broker->pid()) + "/task")) {
+    std::ifstream in(task.path() / "status");
+    const std::string status((std::istreambuf_iterator<char>(in)), {});
+    EXPECT_NE(status.find("\nSeccomp:\t2\n"), std::string::npos) << task.path();
+    ++threads;
+  }
+  EXPECT_EQ(threads, 3);
+}
+
+TEST_F(BrokerProcessTest, TheBoundaryHoldsAndTheOperatorSeesIt) {
+  const auto broker = start_serving();
+  const auto cart = broker->attach(1, 0);
+  const auto pricing = broker->attach(2, 1);
+  EXPECT_EQ(get(*cart, "store", "other").reason, "NOT_GRANTED");
+  EXPECT_EQ(get(*pricing, "store", "cart/1").reason, "NOT_GRANTED");
+  EXPECT_EQ(call(*cart, abi::op::kInvokeCall, broker::testing::invoke_table("pricing")).reason,
+            "FUNCTION_DOWN");
+  const auto cli = broker->attach(3, 0, abi::PrincipalKind::kOperator);
+  EXPECT_EQ(get(*cli, "store", "cart/1").reason, "NOT_GRANTED");
+  const auto table = broker::testing::usage_table();
+  const sdk::Answer usage = cli->call({.opcode = abi::op::kBaseUsage, .metadata = table});
+  ASSERT_EQ(usage.status, Status::kOk);
+  const auto& rows = *flatbuffers::GetRoot<abi::UsageResponse>(usage.metadata.data())->functions();
+  EXPECT_EQ(rows[0]->function()->str(), "cart");
+  EXPECT_EQ(rows[0]->sessions(), 1U);
+  EXPECT_EQ(rows[0]->denied(), 1U);
+  EXPECT_EQ(rows[1]->denied(), 1U);
+  EXPECT_GE(rows[0]->calls(), 2U);
+  cli->release(usage.lease);
+}
+
+TEST_F(BrokerProcessTest, OneFunctionCallsAnother) {
+  const auto broker = start_serving();
+  const auto cart = broker->attach(1, 0);
+  const auto pricing = broker->attach(2, 1);
+  const auto ready =
+      broker::testing::make_table([](auto& b) { return abi::CreateSessionReadyRequest(b); });
+  EXPECT_EQ(call(*pricing, abi::op::kSessionReady, ready).status, Status::kOk);
+  EXPECT_EQ(broker->next().verb, abi::LinkReportVerb::kReady);
+  std::thread worker([&pricing] {
+    sdk::Event event;
+    ASSERT_EQ(pricing->next_event(event), sdk::Next::kEvent);
+    const auto& invoke = *flatbuffers::GetRoot<abi::InvokeEvent>(event.metadata.data());
+    const std::string answer =
+        invoke.caller()->str() + ":" + invoke.method()->str() + ":" + text_of(event.payload);
+    const sdk::ReplyRoom room = pricing->reply_room(answer.size());
+    std::copy_n(std::as_bytes(std::span(answer)).begin(), answer.size(), room.bytes.begin());
+    const auto table =
+        broker::testing::make_table([](auto& b) { return abi::CreateInvokeReply(b); });
+    pricing->reply(event, Status::kOk, table, room, answer.size());
+  });
+  const Reply reply = call(*cart, abi::op::kInvokeCall,
+                           broker::testing::invoke_table("pricing", "quote"), "apples");
+  worker.join();
+  EXPECT_EQ(reply.status, Status::kOk) << reply.reason;
+  EXPECT_EQ(reply.data, "cart:quote:apples");
+}
+
+TEST_F(BrokerProcessTest, ADamagedDatabaseIsSaid) {
+  std::ofstream(folder_.file("shop.db")) << std::string(8192, 'x');
+  const auto broker = start();
+  expect_refusal(*broker, Step::kDatabaseDamaged);
+}
+
+TEST_F(BrokerProcessTest, APlanOfAnotherVersionIsRefused) {
+  plan_ = base_plan(2);
+  const auto broker = start();
+  expect_refusal(*broker, Step::kPlan);
+}
+
+TEST_F(BrokerProcessTest, WithoutAFilterItDoesNotServe) {
+  filter_ = sys::SealedMemfd::create("filter", std::as_bytes(std::span("no filter"))).value();
+  const auto broker = start();
+  expect_refusal(*broker, Step::kSeccompLoad);
+}
+
+TEST_F(BrokerProcessTest, TheSupervisorsEndIsItsOwn) {
+  const auto broker = start_serving();
+  broker->hang_up();
+  EXPECT_EQ(broker->wait_exit(), 0);
+}
+
+}  // namespace
+}  // namespace rtsup
