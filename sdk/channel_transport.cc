@@ -50,12 +50,16 @@ uint64_t pack_lease(const abi::Frame& frame) noexcept {
 
 ChannelTransport::ChannelTransport(Regions regions) noexcept
     : regions_(std::move(regions)), down_(regions_.down_header()), up_(regions_.up_header()) {
-  memory_.use(regions_.up.bytes());
+  memory_.use(regions_.up);
 }
 
 Result<std::unique_ptr<ChannelTransport>> ChannelTransport::attach(sys::UniqueFd socket,
                                                                    uint64_t timeout_ns) {
   RTSUP_ASSIGN(Regions regions, Regions::attach(std::move(socket), timeout_ns));
+  return create(std::move(regions));
+}
+
+std::unique_ptr<ChannelTransport> ChannelTransport::create(Regions regions) {
   return std::unique_ptr<ChannelTransport>(new ChannelTransport(std::move(regions)));
 }
 
@@ -394,16 +398,13 @@ Bytes ChannelTransport::resolve(const abi::Range& range) const noexcept {
   if (range.length == 0) {
     return {};
   }
-  const sys::ReadOnlyMapping* mapping = &regions_.down;
+  Bytes window = regions_.down;
   if (range.window != 0) {
     const uint32_t index = range.window - abi::kWindowsMax - 1;
-    if (index >= down_windows_.size()) {
-      return {};
-    }
-    mapping = &down_windows_[index];
+    window = index < down_windows_.size() ? down_windows_[index].bytes() : Bytes();
   }
-  const auto slice = mapping->slice(range.offset, range.length);
-  return slice ? *slice : Bytes();
+  const bool fits = range.offset <= window.size() && range.length <= window.size() - range.offset;
+  return fits ? window.subspan(range.offset, range.length) : Bytes();
 }
 
 // ---- events ----

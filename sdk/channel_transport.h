@@ -27,6 +27,9 @@ class ChannelTransport final : public Transport {
   static Result<std::unique_ptr<ChannelTransport>> attach(sys::UniqueFd socket,
                                                           uint64_t timeout_ns);
 
+  // Over regions that are attached already.
+  static std::unique_ptr<ChannelTransport> create(Regions regions);
+
   Answer call(const Request& request) noexcept override;
   void release(uint64_t lease) noexcept override;
   Next next_event(Event& event) noexcept override;

@@ -65,14 +65,15 @@ Result<void> map_items(Delivery& delivery, Regions& regions) {
         if (!size_fits(item.bytes, abi::kRegionBytes)) {
           return unfit(static_cast<int64_t>(item.bytes));
         }
-        RTSUP_ASSIGN(regions.up, sys::WritableMapping::create(fd, item.bytes, sys::Prefault::kYes));
+        RTSUP_ASSIGN(regions.up_mapping,
+                     sys::WritableMapping::create(fd, item.bytes, sys::Prefault::kYes));
         break;
       }
       case abi::ItemKind::kDown: {
         if (!size_fits(item.bytes, abi::kRegionBytes)) {
           return unfit(static_cast<int64_t>(item.bytes));
         }
-        RTSUP_ASSIGN(regions.down,
+        RTSUP_ASSIGN(regions.down_mapping,
                      sys::ReadOnlyMapping::create(fd, item.bytes, sys::Prefault::kYes));
         break;
       }
@@ -80,7 +81,7 @@ Result<void> map_items(Delivery& delivery, Regions& regions) {
         if (item.bytes < sizeof(abi::ShardPage)) {
           return unfit(static_cast<int64_t>(item.bytes));
         }
-        RTSUP_ASSIGN(regions.shard,
+        RTSUP_ASSIGN(regions.shard_mapping,
                      sys::ReadOnlyMapping::create(fd, item.bytes, sys::Prefault::kYes));
         break;
       }
@@ -91,7 +92,10 @@ Result<void> map_items(Delivery& delivery, Regions& regions) {
         break;  // of a later minor: closed and ignored
     }
   }
-  if (!regions.up || !regions.down || !regions.shard || !regions.doorbell) {
+  regions.up = regions.up_mapping.bytes();
+  regions.down = regions.down_mapping.bytes();
+  regions.shard = regions.shard_mapping.bytes();
+  if (!regions.up_mapping || !regions.down_mapping || !regions.shard_mapping || !regions.doorbell) {
     return unfit(delivery.message.item_count);
   }
   return {};

@@ -370,7 +370,8 @@ TEST(ChannelTest, TheWorkerNoticesThatTheBaseIsGone) {
   std::unique_ptr<sdk::ChannelTransport> worker;
   {
     Rig rig;
-    worker = rig.connect(1);
+    // On a mapping of its own in every build: the base's goes with it.
+    worker = std::move(*sdk::ChannelTransport::attach(rig.attach(1), host::kAttachTimeoutNs));
     rig.on_shard([](broker::channel::Shard& shard) { shard.detach({1}); });
   }
   std::thread waker([&] {

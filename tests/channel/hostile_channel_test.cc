@@ -28,7 +28,7 @@ class RawWorker {
   }
 
   void put(uint32_t offset, std::span<const std::byte> bytes) {
-    std::memcpy(regions_.up.bytes().data() + offset, bytes.data(), bytes.size());
+    std::memcpy(regions_.up.data() + offset, bytes.data(), bytes.size());
   }
   // A correct request, for a case to spoil.
   abi::Frame request(uint16_t opcode, const Table& metadata) {

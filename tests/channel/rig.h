@@ -11,6 +11,7 @@
 #include "sdk/channel_transport.h"
 #include "sys/clock.h"
 #include "sys/socket.h"
+#include "tests/channel/one_mapping.h"
 
 namespace rtsup::testing {
 
@@ -127,9 +128,15 @@ class Rig {
 
   std::unique_ptr<sdk::ChannelTransport> connect(uint32_t session, uint32_t function = 0,
                                                  uint32_t concurrency = 1) {
-    auto transport = sdk::ChannelTransport::attach(attach(session, function, concurrency),
-                                                   host::kAttachTimeoutNs);
-    return transport ? std::move(*transport) : nullptr;
+    auto regions =
+        sdk::Regions::attach(attach(session, function, concurrency), host::kAttachTimeoutNs);
+    if (!regions) {
+      return nullptr;
+    }
+#ifdef __SANITIZE_THREAD__
+    use_one_mapping(*regions);
+#endif
+    return sdk::ChannelTransport::create(std::move(*regions));
   }
 
   broker::channel::SessionMeters meters(uint32_t session) {
