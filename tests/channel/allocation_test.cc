@@ -6,6 +6,7 @@
 #include <new>
 
 #include "broker/core/answer.h"
+#include "tests/channel/connect.h"
 #include "tests/channel/rig.h"
 #include "tests/channel/tables.h"
 
@@ -31,7 +32,7 @@ TEST(ChannelAllocationTest, TenThousandCallsAllocateNothing) {
   Rig rig;
   const auto value = broker::ValueRef::copy_of(std::as_bytes(std::span("a value of the store")));
   rig.service.on_call = [&](broker::Call& call) { call.answer(Status::kOk, {}, value); };
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   const Table echo = echo_table();
   const Table get = get_table("key");
   const std::vector<std::byte> payload(256);

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <random>
 
+#include "tests/channel/connect.h"
+#include "tests/channel/events.h"
 #include "tests/channel/rig.h"
 #include "tests/channel/tables.h"
 
@@ -38,7 +40,7 @@ void become_ready(sdk::Transport& base) {
 
 TEST(ChannelTest, EchoGivesBackItsBytes) {
   Rig rig;
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   ASSERT_NE(worker, nullptr);
   const auto payload = random_bytes(64, 1);
   const sdk::Answer answer = echo(*worker, payload);
@@ -49,7 +51,7 @@ TEST(ChannelTest, EchoGivesBackItsBytes) {
 
 TEST(ChannelTest, ManyCallsGoThroughBothWrapsOfTheRings) {
   Rig rig;
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   for (uint32_t i = 0; i < 2000; ++i) {
     const auto payload = random_bytes(i % 200, i);
     const sdk::Answer answer = echo(*worker, payload);
@@ -63,7 +65,7 @@ TEST(ChannelTest, ManyCallsGoThroughBothWrapsOfTheRings) {
 
 TEST(ChannelTest, PayloadsOfEverySizeArriveWholeThroughWindowsToo) {
   Rig rig;
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   uint32_t seed = 1;
   for (const size_t size :
        {size_t{0}, size_t{1}, size_t{4095}, size_t{32 * 1024 - 64}, size_t{32 * 1024},
@@ -80,7 +82,7 @@ TEST(ChannelTest, PayloadsOfEverySizeArriveWholeThroughWindowsToo) {
 
 TEST(ChannelTest, APayloadBeyondTheLimitIsRefusedAndTheSessionLives) {
   Rig rig;
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   const auto payload = random_bytes((8 << 20) + (2 << 20), 1);
   const sdk::Answer refused = echo(*worker, payload);
   EXPECT_EQ(refused.status, Status::kResourceExhausted);
@@ -92,7 +94,7 @@ TEST(ChannelTest, APayloadBeyondTheLimitIsRefusedAndTheSessionLives) {
 
 TEST(ChannelTest, ManyThreadsCallAtOnceAndEachGetsItsOwnAnswer) {
   Rig rig;
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   std::atomic<int> wrong{0};
   std::vector<std::thread> callers;
   for (uint32_t caller = 0; caller < 4; ++caller) {
@@ -116,7 +118,7 @@ TEST(ChannelTest, ManyThreadsCallAtOnceAndEachGetsItsOwnAnswer) {
 
 TEST(ChannelTest, HeldAnswersStayWhatTheyAreWhileOthersCome) {
   Rig rig;
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   std::vector<std::pair<std::vector<std::byte>, sdk::Answer>> held;
   for (uint32_t i = 0; i < 40; ++i) {
     auto payload = random_bytes(500 + i, i);
@@ -131,7 +133,7 @@ TEST(ChannelTest, HeldAnswersStayWhatTheyAreWhileOthersCome) {
 
 TEST(ChannelTest, AnAnswerWaitsForALeaseAndComesWhenOneIsReturned) {
   Rig rig;
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   std::vector<uint64_t> held;
   for (uint32_t i = 0; i < abi::kLeases; ++i) {
     held.push_back(echo(*worker, random_bytes(16, i)).lease);
@@ -160,7 +162,7 @@ TEST(ChannelTest, CallsOfTheServiceCarryMetadataDeadlineAndPrincipal) {
     EXPECT_EQ(call.principal().function.value, 7U);
     call.answer(Status::kNotFound, {}, {});
   };
-  const auto worker = rig.connect(1, 7);
+  const auto worker = connect(rig, 1, 7);
   const Table get = get_table("apple");
   const sdk::Answer answer = worker->call({.opcode = abi::op::kStateGet, .metadata = get});
   EXPECT_EQ(answer.status, Status::kNotFound);
@@ -171,7 +173,7 @@ TEST(ChannelTest, AServiceThatNeverAnswersEndsInDeadlineExceeded) {
   Rig rig;
   broker::Call* kept = nullptr;
   rig.service.on_call = [&](broker::Call& call) { kept = &call; };
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   const Table get = get_table("slow");
   const sdk::Answer answer =
       worker->call({.opcode = abi::op::kStateGet, .metadata = get, .timeout_ns = 20'000'000});
@@ -185,7 +187,7 @@ TEST(ChannelTest, AServiceThatNeverAnswersEndsInDeadlineExceeded) {
 
 TEST(ChannelTest, AnUnknownOperationIsUnimplementedAndNoOffence) {
   Rig rig;
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   const sdk::Answer answer = worker->call({.opcode = 0x7777, .metadata = echo_table()});
   EXPECT_EQ(answer.status, Status::kUnimplemented);
   worker->release(answer.lease);
@@ -194,7 +196,7 @@ TEST(ChannelTest, AnUnknownOperationIsUnimplementedAndNoOffence) {
 
 TEST(ChannelTest, AnOperatorsCallIsDeniedToAFunction) {
   Rig rig;
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   const Table usage = table([](auto& b) { return abi::CreateUsageRequest(b); });
   const sdk::Answer answer = worker->call({.opcode = abi::op::kBaseUsage, .metadata = usage});
   EXPECT_EQ(answer.status, Status::kPermissionDenied);
@@ -204,63 +206,10 @@ TEST(ChannelTest, AnOperatorsCallIsDeniedToAFunction) {
 
 // ---- events ----
 
-class Sink final : public broker::EventSink {
- public:
-  void answered(Status status, std::span<const std::byte>,
-                const broker::Payload& payload) override {
-    const std::lock_guard lock(mutex_);
-    bytes_.resize(payload.size());
-    payload.copy(0, bytes_);
-    status_ = status;
-    changed_.notify_all();
-  }
-  Status wait() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return status_.has_value(); });
-    return *status_;
-  }
-  std::vector<std::byte> bytes_;
-
- private:
-  std::optional<Status> status_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-};
-
-class Bytewise final : public broker::Payload {
- public:
-  explicit Bytewise(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
-  size_t size() const noexcept override { return bytes_.size(); }
-  void copy(size_t offset, std::span<std::byte> out) const noexcept override {
-    std::copy_n(bytes_.begin() + static_cast<ptrdiff_t>(offset), out.size(), out.begin());
-  }
-
- private:
-  std::vector<std::byte> bytes_;
-};
-
-// Sends an event as soon as there is room for it.
-void send_event(Rig& rig, const broker::Payload& payload, Sink& sink,
-                uint64_t timeout_ns = 5'000'000'000) {
-  const Table metadata = invoke_event_table();
-  for (bool sent = false; !sent;) {
-    rig.on_shard([&](broker::channel::Shard& shard) {
-      broker::Endpoint* endpoint = shard.pick({0});
-      sent =
-          endpoint != nullptr &&
-          endpoint->send({.opcode = abi::op::kEventInvoke,
-                          .metadata = metadata,
-                          .payload = &payload,
-                          .deadline_ns = static_cast<uint64_t>(sys::monotonic_ns()) + timeout_ns},
-                         sink);
-    });
-  }
-}
-
 // A worker that echoes events on a thread of its own.
 class Echoer {
  public:
-  explicit Echoer(Rig& rig, uint32_t session = 1) : worker_(rig.connect(session)) {
+  explicit Echoer(Rig& rig, uint32_t session = 1) : worker_(connect(rig, session)) {
     become_ready(*worker_);
     thread_ = std::thread([this] { serve(); });
   }
@@ -295,7 +244,7 @@ TEST(ChannelEventTest, AnEventGoesThereAndItsAnswerComesBack) {
     Sink sink;
     send_event(rig, Bytewise(bytes), sink);
     EXPECT_EQ(sink.wait(), Status::kOk);
-    EXPECT_EQ(sink.bytes_, bytes);
+    EXPECT_EQ(sink.payload(), bytes);
   }
   EXPECT_EQ(rig.records.violation_count(), 0U);
 }
@@ -316,7 +265,7 @@ TEST(ChannelEventTest, CallsGoOnWhileAnotherThreadServesEvents) {
     Sink sink;
     send_event(rig, Bytewise(bytes), sink);
     ASSERT_EQ(sink.wait(), Status::kOk);
-    ASSERT_EQ(sink.bytes_, bytes);
+    ASSERT_EQ(sink.payload(), bytes);
   }
   over = true;
   caller.join();
@@ -324,7 +273,7 @@ TEST(ChannelEventTest, CallsGoOnWhileAnotherThreadServesEvents) {
 
 TEST(ChannelEventTest, NothingIsSentBeforeReady) {
   Rig rig;
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   rig.on_shard([](broker::channel::Shard& shard) { EXPECT_EQ(shard.pick({0}), nullptr); });
   become_ready(*worker);
   rig.on_shard([](broker::channel::Shard& shard) { EXPECT_NE(shard.pick({0}), nullptr); });
@@ -334,10 +283,10 @@ TEST(ChannelEventTest, AnUnansweredEventExceedsItsDeadlineAndThenEndsTheSession)
   broker::channel::ShardOptions options;
   options.silent_grace_ns = 10'000'000;
   Rig rig(options);
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   become_ready(*worker);
   Sink sink;
-  send_event(rig, Bytewise({}), sink, 10'000'000);
+  send_event(rig, Bytewise(""), sink, "method", 10'000'000);
   EXPECT_EQ(sink.wait(), Status::kDeadlineExceeded);
   EXPECT_EQ(rig.records.wait_violation().reason, abi::ViolationReason::kSilent);
 }
@@ -358,10 +307,10 @@ TEST(ChannelEventTest, ADrainedWorkerIsAskedToLeaveAndDoes) {
 
 TEST(ChannelEventTest, ADetachedSessionsEventsAreAnsweredUnavailable) {
   Rig rig;
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   become_ready(*worker);
   Sink sink;
-  send_event(rig, Bytewise({}), sink);
+  send_event(rig, Bytewise(""), sink);
   rig.on_shard([](broker::channel::Shard& shard) { shard.detach({1}); });
   EXPECT_EQ(sink.wait(), Status::kUnavailable);
 }

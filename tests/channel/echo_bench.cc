@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "tests/channel/connect.h"
 #include "tests/channel/rig.h"
 #include "tests/channel/tables.h"
 
@@ -40,7 +41,7 @@ void run(const Regime& regime) {
     rig.on_shard([](broker::channel::Shard&) { pin(1); });
     pin(0);
   }
-  const auto worker = rig.connect(1);
+  const auto worker = connect(rig, 1);
   const Table metadata = echo_table();
   const std::vector<std::byte> payload(regime.bytes);
   std::vector<uint32_t> times(regime.calls);

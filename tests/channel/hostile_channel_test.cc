@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "sdk/regions.h"
+#include "tests/channel/connect.h"
 #include "tests/channel/rig.h"
 #include "tests/channel/tables.h"
 
@@ -80,7 +81,7 @@ class HostileChannelTest : public ::testing::Test {
     options.silent_grace_ns = 50'000'000;
     return options;
   }
-  HostileChannelTest() : rig(impatient()), innocent_(rig.connect(kInnocent)) {
+  HostileChannelTest() : rig(impatient()), innocent_(connect(rig, kInnocent)) {
     rig.service.on_call = [](broker::Call& call) { call.answer(Status::kOk, {}, {}); };
   }
 

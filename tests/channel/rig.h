@@ -8,10 +8,8 @@
 
 #include "abi/operation.h"
 #include "broker/channel/shard.h"
-#include "sdk/channel_transport.h"
 #include "sys/clock.h"
 #include "sys/socket.h"
-#include "tests/channel/one_mapping.h"
 
 namespace rtsup::testing {
 
@@ -125,19 +123,6 @@ class Rig {
     return std::move(pair->second);
   }
   bool attached() const { return ok_; }
-
-  std::unique_ptr<sdk::ChannelTransport> connect(uint32_t session, uint32_t function = 0,
-                                                 uint32_t concurrency = 1) {
-    auto regions =
-        sdk::Regions::attach(attach(session, function, concurrency), host::kAttachTimeoutNs);
-    if (!regions) {
-      return nullptr;
-    }
-#ifdef __SANITIZE_THREAD__
-    use_one_mapping(*regions);
-#endif
-    return sdk::ChannelTransport::create(std::move(*regions));
-  }
 
   broker::channel::SessionMeters meters(uint32_t session) {
     broker::channel::SessionMeters found;

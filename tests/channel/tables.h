@@ -32,8 +32,8 @@ inline Table get_table(const char* key) {
 inline Table set_table(const char* key) {
   return table([&](auto& b) { return abi::CreateStateSetRequestDirect(b, "store", key); });
 }
-inline Table invoke_event_table() {
-  return table([](auto& b) { return abi::CreateInvokeEventDirect(b, "caller", "method"); });
+inline Table invoke_event_table(const char* method = "method") {
+  return table([&](auto& b) { return abi::CreateInvokeEventDirect(b, "caller", method); });
 }
 inline Table invoke_reply_table() {
   return table([](auto& b) { return abi::CreateInvokeReply(b); });
