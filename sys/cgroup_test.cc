@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -270,6 +271,49 @@ TEST_F(CgroupTest, KillWorksWithoutV2) {
   ASSERT_TRUE(child.wait());
   wait_until_empty(*group);
   EXPECT_TRUE(tree->remove());
+}
+
+// A v2 tree as far as this kernel goes: the real mount, whose controllers may all be on v1. In a
+// child, which is moved about.
+TEST_F(CgroupTest, RealV2TreeMovesTheProcessAsideAndBack) {
+  if (!mounts_.v2 || ::geteuid() != 0) {
+    GTEST_SKIP() << "needs root and a v2 mount";
+  }
+  CgroupMounts v2{.layout = CgroupLayout::kV2, .v1 = {}, .v2 = mounts_.v2, .folders = nullptr};
+  const std::string parent =
+      (v2.v2->own_path == "/" ? "" : v2.v2->own_path) + "/rtsup-" + name_ + ".scope";
+  const std::string folder = v2.v2->mount + parent;
+  ASSERT_EQ(::mkdir(folder.c_str(), 0755), 0);
+  v2.v2->own_path = parent;
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const auto own = [] {
+      return path_in_cgroup_file(*read_file("/proc/self/cgroup"), "").value_or("");
+    };
+    if (!write_value(folder + "/cgroup.procs", "0") || own() != parent) {
+      ::_exit(1);
+    }
+    Result<CgroupTree> tree = CgroupTree::create("shop", v2);
+    if (!tree || own() != parent + "/rtsup-shop/supervisor") {
+      ::_exit(2);
+    }
+    Result<Cgroup> group = tree->create_group("worker-0", {});
+    if (!group || !group->join_fds().empty()) {
+      ::_exit(3);
+    }
+    const Pidfd child = start_in(*group, "sleep 1000 & sleep 1000");
+    if (!*group->is_populated() || tree->remove(std::chrono::milliseconds(0))) {
+      ::_exit(4);
+    }
+    if (!tree->remove() || own() != parent || child.wait()->signal != SIGKILL) {
+      ::_exit(5);
+    }
+    ::_exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(::rmdir(folder.c_str()), 0);
 }
 
 }  // namespace

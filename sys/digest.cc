@@ -9,6 +9,8 @@
 namespace rtsup::sys {
 namespace {
 
+constexpr std::string_view kDigits = "0123456789abcdef";
+
 static_assert(sizeof(crypto_hash_sha256_state) == 104 && alignof(crypto_hash_sha256_state) <= 8);
 static_assert(std::tuple_size_v<Digest> == crypto_hash_sha256_BYTES);
 static_assert(std::tuple_size_v<KeyedHash::Key> == crypto_shorthash_KEYBYTES);
@@ -45,7 +47,6 @@ Digest sha256(std::span<const std::byte> bytes) noexcept {
 }
 
 std::string to_hex(std::span<const std::byte> bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;
   text.reserve(bytes.size() * 2);
   for (const std::byte value : bytes) {

@@ -29,6 +29,11 @@ namespace rtsup::sys {
 namespace {
 
 constexpr int kPatienceMs = 5000;  // a probe that waits forever is a boundary that does not hold
+constexpr unsigned kSealExec = 0x0020;  // F_SEAL_EXEC, Linux 6.3
+constexpr const char* kNamespaceRemedy = "it needs root or a user namespace";
+constexpr const char* kUserNamespaceRemedy =
+    "check user.max_user_namespaces, kernel.unprivileged_userns_clone and AppArmor's restriction "
+    "of user namespaces";
 constexpr int kLandlockNetworkAbi = 4;
 constexpr int kLandlockScopeAbi = 6;
 
@@ -83,7 +88,9 @@ Answer try_in_child(const Probe& probe) {
 }
 
 Result<int64_t> probe_seccomp() {
-  const abi::FilterSpec spec{{{.call = SYS_write, .tests = {}, .errno_value = 0},
+  // sigaltstack: AddressSanitizer looks there before whatever does not return.
+  const abi::FilterSpec spec{{{.call = SYS_sigaltstack, .tests = {}, .errno_value = 0},
+                              {.call = SYS_write, .tests = {}, .errno_value = 0},
                               {.call = SYS_exit_group, .tests = {}, .errno_value = 0},
                               {.call = SYS_getppid, .tests = {}, .errno_value = EXDEV}}};
   RTSUP_ASSIGN(const FilterProgram program, compile_filter(spec, DefaultAction::kNotify));
@@ -205,7 +212,6 @@ Result<int64_t> probe_cgroups(const CgroupMounts& mounts) {
 
 Result<int64_t> probe_noexec_memory() {
   RTSUP_ASSIGN(const UniqueFd file, create_memfd("rtsup-probe", 1));
-  constexpr unsigned kSealExec = 0x0020;  // F_SEAL_EXEC, Linux 6.3
   RTSUP_TRY(check_seals(file.get(), kSealExec));
   return 0;
 }
@@ -250,13 +256,11 @@ std::string mapping_text(const UserNamespace& space) {
 }
 
 void add_user_namespace(Report& report, const Result<UserNamespace>& space) {
-  constexpr const char* kRemedy =
-      "check user.max_user_namespaces, kernel.unprivileged_userns_clone and AppArmor's "
-      "restriction of user namespaces";
   const UserNamespace* const inside = space ? &*space : nullptr;
   const Answer nesting = space ? try_in_child([&] { return probe_nesting(inside); })
                                : Answer{.ok = false, .error = space.error(), .number = 0};
-  report.add("user-namespace", nesting, "one per base; no other can be made inside", kRemedy);
+  report.add("user-namespace", nesting, "one per base; no other can be made inside",
+             kUserNamespaceRemedy);
   const bool has_range = space && !space->single_id();
   Answer range{.ok = has_range, .error = not_held(Step::kUserNamespaceMap), .number = 0};
   report.add("uid-range", range, has_range ? mapping_text(*space) : "",
@@ -265,15 +269,14 @@ void add_user_namespace(Report& report, const Result<UserNamespace>& space) {
 }
 
 void add_namespaces(Report& report, const UserNamespace* inside) {
-  constexpr const char* kRemedy = "it needs root or a user namespace";
   report.add("process-namespace", try_in_child([&] { return probe_process_namespace(inside); }),
-             "own process ids, with a tiny init that ends them all", kRemedy);
+             "own process ids, with a tiny init that ends them all", kNamespaceRemedy);
   report.add("mount-namespace", try_in_child([&] { return probe_mount_namespace(inside); }),
-             "an empty root with what the policy grants", kRemedy);
+             "an empty root with what the policy grants", kNamespaceRemedy);
   report.add("ipc-namespace", try_in_child([&] { return probe_ipc_namespace(inside); }),
-             "own System V objects and message queues", kRemedy);
+             "own System V objects and message queues", kNamespaceRemedy);
   report.add("network-namespace", try_in_child([&] { return probe_network_namespace(inside); }),
-             "no interface but its own loopback", kRemedy);
+             "no interface but its own loopback", kNamespaceRemedy);
 }
 
 std::string layout_text(CgroupLayout layout) {

@@ -40,7 +40,7 @@ struct Machine {
 };
 
 Machine machine_of(CallArchitecture architecture) noexcept {
-  return architecture == CallArchitecture::kX86_64
+  return architecture == CallArchitecture::kAmd64
              ? Machine{.token = SCMP_ARCH_X86_64, .audit_arch = AUDIT_ARCH_X86_64}
              : Machine{.token = SCMP_ARCH_AARCH64, .audit_arch = AUDIT_ARCH_AARCH64};
 }
@@ -87,6 +87,28 @@ bool covers(const FilterRule& wide, const FilterRule& narrow) noexcept {
   });
 }
 
+// What the other rules of the same call say about rules[index].
+enum class Standing { kNeeded, kCovered, kContradicted };
+Standing standing_of(const std::vector<FilterRule>& rules, const std::vector<size_t>& same_call,
+                     size_t index) {
+  Standing standing = Standing::kNeeded;
+  for (const size_t other : same_call) {
+    const bool is_same = rules[other].errno_value == rules[index].errno_value;
+    if (other == index) {
+      continue;
+    }
+    if (!is_same && can_both_match(rules[other], rules[index])) {
+      return Standing::kContradicted;
+    }
+    // Of two that cover each other, the first is kept.
+    if (is_same && covers(rules[other], rules[index]) &&
+        (other < index || !covers(rules[index], rules[other]))) {
+      standing = Standing::kCovered;
+    }
+  }
+  return standing;
+}
+
 // The rules that are handed to libseccomp, by call: contradictions refused (it would drop one of
 // the two silently), and what a wider rule says already left out, which keeps the program short.
 Result<std::vector<FilterRule>> checked_rules(const std::vector<FilterRule>& rules) {
@@ -99,24 +121,15 @@ Result<std::vector<FilterRule>> checked_rules(const std::vector<FilterRule>& rul
   }
   std::vector<FilterRule> kept;
   kept.reserve(rules.size());
-  for (const std::vector<size_t>& group : by_call) {
-    for (const size_t index : group) {
-      bool is_covered = false;
-      for (const size_t other : group) {
-        if (other == index) {
-          continue;
-        }
-        if (rules[other].errno_value != rules[index].errno_value) {
-          if (can_both_match(rules[other], rules[index])) {
-            return bad_rule(std::max(index, other));
-          }
-        } else if (covers(rules[other], rules[index]) &&
-                   (other < index || !covers(rules[index], rules[other]))) {
-          is_covered = true;
-        }
+  for (const std::vector<size_t>& same_call : by_call) {
+    // From the end, so that a contradiction is reported at the later of its two rules.
+    for (auto index = same_call.rbegin(); index != same_call.rend(); ++index) {
+      const Standing standing = standing_of(rules, same_call, *index);
+      if (standing == Standing::kContradicted) {
+        return bad_rule(*index);
       }
-      if (!is_covered) {
-        kept.push_back(rules[index]);
+      if (standing == Standing::kNeeded) {
+        kept.push_back(rules[*index]);
       }
     }
   }
@@ -199,7 +212,7 @@ FilterProgram prologue(CallArchitecture architecture) {
   FilterProgram program = {load(offsetof(seccomp_data, arch)),
                            jump(BPF_JEQ, machine_of(architecture).audit_arch, 1, 0),
                            give(SECCOMP_RET_KILL_PROCESS), load(offsetof(seccomp_data, nr))};
-  if (architecture == CallArchitecture::kX86_64) {
+  if (architecture == CallArchitecture::kAmd64) {
     program.push_back(jump(BPF_JGE, kX32Bit, 0, 1));
     program.push_back(give(SECCOMP_RET_KILL_PROCESS));
   }
@@ -228,7 +241,7 @@ Result<FilterProgram> compile_filter(const abi::FilterSpec& spec, DefaultAction 
   for (const FilterRule& rule : rules) {
     // libseccomp takes the native number and translates it; a call that is not there must not fail
     // the rest.
-    if (architecture == CallArchitecture::kX86_64 ||
+    if (architecture == CallArchitecture::kAmd64 ||
         call_number(call_name(rule.call), architecture) >= 0) {
       RTSUP_TRY(add_rule(context.get(), rule));
     }
@@ -247,7 +260,7 @@ Result<FilterProgram> compile_filter(const abi::FilterSpec& spec, DefaultAction 
 int newest_call(CallArchitecture architecture) noexcept {
   static const int x86_64 = find_newest_call(SCMP_ARCH_X86_64);
   static const int aarch64 = find_newest_call(SCMP_ARCH_AARCH64);
-  return architecture == CallArchitecture::kX86_64 ? x86_64 : aarch64;
+  return architecture == CallArchitecture::kAmd64 ? x86_64 : aarch64;
 }
 
 std::string call_name(int call, CallArchitecture architecture) {

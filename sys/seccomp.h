@@ -28,20 +28,20 @@ enum class DefaultAction {
   kKillProcess,  // daemons of the base
 };
 
-enum class CallArchitecture { kX86_64, kAarch64 };
+enum class CallArchitecture { kAmd64, kAarch64 };
 
 using FilterProgram = std::vector<sock_filter>;
 
 // Rule numbers are x86-64's; for kAarch64 they are translated by name and rules of calls that do
 // not exist there are dropped.
 Result<FilterProgram> compile_filter(const abi::FilterSpec& spec, DefaultAction default_action,
-                                     CallArchitecture architecture = CallArchitecture::kX86_64);
+                                     CallArchitecture architecture = CallArchitecture::kAmd64);
 
 // Calls above this number answer ENOSYS (so that libc falls back) before any rule is looked at.
-int newest_call(CallArchitecture architecture = CallArchitecture::kX86_64) noexcept;
+int newest_call(CallArchitecture architecture = CallArchitecture::kAmd64) noexcept;
 // "openat"; "call 9999" for a number that has no name.
-std::string call_name(int call, CallArchitecture architecture = CallArchitecture::kX86_64);
+std::string call_name(int call, CallArchitecture architecture = CallArchitecture::kAmd64);
 // -1 when there is no such call.
-int call_number(const std::string& name, CallArchitecture architecture = CallArchitecture::kX86_64);
+int call_number(const std::string& name, CallArchitecture architecture = CallArchitecture::kAmd64);
 
 }  // namespace rtsup::sys

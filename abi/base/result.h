@@ -41,6 +41,7 @@ class [[nodiscard]] Result<void> : public tl::expected<void, Error> {
 #define RTSUP_CONCAT(a, b) RTSUP_CONCAT_INNER(a, b)
 
 // RTSUP_ASSIGN(auto fd, open(...)): declares the value, or returns the error.
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration and a name can not stand in parentheses
 #define RTSUP_ASSIGN(declaration, expression) \
   RTSUP_ASSIGN_INNER(RTSUP_CONCAT(rtsup_result_, __LINE__), declaration, expression)
 #define RTSUP_ASSIGN_INNER(temporary, declaration, expression) \
@@ -49,3 +50,4 @@ class [[nodiscard]] Result<void> : public tl::expected<void, Error> {
     return temporary.error();                                  \
   }                                                            \
   declaration = std::move(*temporary)
+// NOLINTEND(bugprone-macro-parentheses)
