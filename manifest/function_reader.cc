@@ -43,8 +43,8 @@ void read_file(const Node& node, const std::string& folder, const FileSystem& fi
 }
 
 void read_instances(const Node& node, Function& function, Mistakes& mistakes) {
-  static const Vocabulary kKeys{{"min", "max"}, {"target", "idle"}};
-  if (!check_object(node, kKeys, mistakes)) {
+  static const Vocabulary vocabulary{{"min", "max"}, {"target", "idle"}};
+  if (!check_object(node, vocabulary, mistakes)) {
     return;
   }
   int64_t bounds[2] = {1, 1};
@@ -126,19 +126,19 @@ void read_restart(const Node& node, Function& function, Mistakes& mistakes) {
 
 Function read_function(const Member& member, const std::string& folder, const FileSystem& files,
                        Mistakes& mistakes) {
-  static const Vocabulary kKeys{
+  static const Vocabulary vocabulary{
       {"kind", "file", "policy", "instances", "concurrency", "restart", "env", "config"},
       {"channel", "events", "timers", "subscribe", "bindings", "args", "depends_on", "ports",
        "command", "description"}};
-  static const Vocabulary kKinds{{"native"}, {"wasm", "python", "node", "exec", "app"}};
+  static const Vocabulary kinds{{"native"}, {"wasm", "python", "node", "exec", "app"}};
   Function function;
   function.name = member.name;
   const Node& node = member.value;
-  if (!check_object(node, kKeys, mistakes)) {
+  if (!check_object(node, vocabulary, mistakes)) {
     return function;
   }
   if (const Node* const kind = required(node, "kind", mistakes)) {
-    (void)read_word(*kind, "kind", kKinds, mistakes);
+    (void)read_word(*kind, "kind", kinds, mistakes);
   }
   if (const Node* const file = required(node, "file", mistakes)) {
     read_file(*file, folder, files, function, mistakes);

@@ -8,10 +8,10 @@ namespace rtsup::manifest {
 
 Groups::Groups(const std::string& policy_folder, DocumentStore& documents, Mistakes& mistakes)
     : mistakes_(mistakes) {
-  static const Vocabulary kKeys{{"groups"}, {}};
+  static const Vocabulary vocabulary{{"groups"}, {}};
   const Document* const document =
       documents.open(path_from(policy_folder, "groups.json"), "groups", nullptr);
-  if (document == nullptr || !check_object(document->root, kKeys, mistakes)) {
+  if (document == nullptr || !check_object(document->root, vocabulary, mistakes)) {
     return;
   }
   const Node* const all = required(document->root, "groups", mistakes);
@@ -25,7 +25,7 @@ Groups::Groups(const std::string& policy_folder, DocumentStore& documents, Mista
 }
 
 void Groups::resolve(const Member& group, const Node& all, std::vector<std::string_view>& open) {
-  static const Vocabulary kKeys{{"description", "allow"}, {}};
+  static const Vocabulary vocabulary{{"description", "allow"}, {}};
   if (contains(group.name)) {
     return;
   }
@@ -33,7 +33,7 @@ void Groups::resolve(const Member& group, const Node& all, std::vector<std::stri
     mistakes_.add(group, "the group " + quote(group.name) + " contains itself");
     return;
   }
-  const Node* const allow = check_object(group.value, kKeys, mistakes_)
+  const Node* const allow = check_object(group.value, vocabulary, mistakes_)
                                 ? required(group.value, "allow", mistakes_)
                                 : nullptr;
   if (allow == nullptr || !check_array(*allow, mistakes_)) {

@@ -53,11 +53,11 @@ class ManifestReader {
 };
 
 Manifest ManifestReader::read() {
-  static const Vocabulary kKeys{
+  static const Vocabulary vocabulary{
       {"$schema", "rtsup", "name", "tenant", "accept", "components", "functions"},
       {"gateway", "telemetry", "attach", "providers", "uids", "resources", "description",
        "include"}};
-  if (!check_object(root_, kKeys, mistakes_)) {
+  if (!check_object(root_, vocabulary, mistakes_)) {
     return {};
   }
   read_head();
@@ -150,29 +150,29 @@ const Node* ManifestReader::read_table(std::string_view key, size_t count_max,
 }
 
 void ManifestReader::read_component(const Member& member) {
-  static const Vocabulary kTypes{
+  static const Vocabulary types{
       {"state.memory", "state.sqlite"},
       {"state.redis", "state.etcd", "pubsub.memory", "pubsub.sqlite", "pubsub.redis", "pubsub.nats",
        "configuration.file", "secrets.file", "lock.memory", "lock.redis", "sequencer.memory",
        "bindings.http"}};
-  static const Vocabulary kMemoryKeys{{"type"}, {"settings", "bytes_max"}};
-  static const Vocabulary kSqliteKeys{{"type", "path"}, {"settings", "bytes_max"}};
+  static const Vocabulary memory_vocabulary{{"type"}, {"settings", "bytes_max"}};
+  static const Vocabulary sqlite_vocabulary{{"type", "path"}, {"settings", "bytes_max"}};
   // Always added, so that the position of the others is that of their keys.
   Component& component = manifest_.components.emplace_back();
   component.name = member.name;
   const Node& node = member.value;
   if (node.kind != Node::Kind::kObject) {
-    (void)check_object(node, kMemoryKeys, mistakes_);
+    (void)check_object(node, memory_vocabulary, mistakes_);
     return;
   }
   const Node* const type = required(node, "type", mistakes_);
-  const auto word = type == nullptr ? std::nullopt : read_word(*type, "type", kTypes, mistakes_);
+  const auto word = type == nullptr ? std::nullopt : read_word(*type, "type", types, mistakes_);
   if (!word) {
     return;
   }
   const bool sqlite = *word == "state.sqlite";
   component.type = sqlite ? ComponentType::kStateSqlite : ComponentType::kStateMemory;
-  (void)check_object(node, sqlite ? kSqliteKeys : kMemoryKeys, mistakes_);
+  (void)check_object(node, sqlite ? sqlite_vocabulary : memory_vocabulary, mistakes_);
   if (!sqlite) {
     return;
   }

@@ -93,10 +93,12 @@ TEST_F(LoadTest, ReadsAWholeManifest) {
                  "invoke": ["pricing", {"function": "cart", "why": "itself"}]},
     "resources": {"memory": "32MiB", "cpu": 0.25, "event_timeout": "500ms"}})";
   const LoadOutcome outcome = load(R"({ "rtsup": 1, "name": "shop", "accept": ["uid-range"],
-    "components": {"other": {"type": "state.memory"}, "store": {"type": "state.sqlite", "path": "shop.db"}},
+    "components": {"other": {"type": "state.memory"},
+                   "store": {"type": "state.sqlite", "path": "shop.db"}},
     "functions": {
-      "cart": {"kind": "native", "file": "f.so", "policy": "policies/cart.json", "restart": "on-failure",
-               "instances": {"min": 2, "max": 2}, "concurrency": 4, "env": {"A": "b"}, "config": {}},
+      "cart": {"kind": "native", "file": "f.so", "policy": "policies/cart.json",
+               "instances": {"min": 2, "max": 2}, "concurrency": 4, "restart": "on-failure",
+               "env": {"A": "b"}, "config": {}},
       "pricing": {"kind": "native", "file": "/w/f.so"}}})");
   ASSERT_THAT(messages(outcome), IsEmpty());
   const Manifest& manifest = *outcome.manifest;
@@ -150,7 +152,8 @@ TEST_F(LoadTest, ThisFilesValuesWinOverThoseItExtends) {
 
 TEST_F(LoadTest, WhatIsDeniedIsTakenOutOfGroupsAndParents) {
   const LoadOutcome outcome = load_policy(
-      R"({"extends": ["rtsup:native"], "security": {"syscalls": {"allow": ["@file-read"], "deny": ["getuid", "chdir"]}}})");
+      R"({"extends": ["rtsup:native"], "security": {"syscalls":
+{"allow": ["@file-read"], "deny": ["getuid", "chdir"]}}})");
   ASSERT_THAT(messages(outcome), IsEmpty());
   const SecurityPolicy& security = outcome.manifest->functions[0].policy.security;
   EXPECT_FALSE(allows(security, "getuid"));
@@ -227,12 +230,15 @@ TEST_F(LoadTest, EqualPoliciesHaveEqualDigestsHoweverTheyAreWritten) {
   files_.files["/w/a.json"] = R"({"extends": ["rtsup:minimal"], "security": {"syscalls": {"allow":
 ["getuid", "umask"]}}, "services": {"invoke": ["b", "a"]}})";
   files_.files["/w/b.json"] =
-      R"({"security": {"syscalls": {"allow": [{"call": ["umask", "getuid"], "why": "x"}, "getuid"]},
+      R"({"security": {"syscalls":
+{"allow": [{"call": ["umask", "getuid"], "why": "x"}, "getuid"]},
 "network": "none"}, "services": {"invoke": ["a", "b", "a"]}, "resources": {"cpu": 1}})";
   files_.files["/w/c.json"] =
-      R"({"security": {"syscalls": {"allow": ["getuid"]}}, "services": {"invoke": ["a", "b"]}})";
+      R"({"security": {"syscalls": {"allow": ["getuid"]}},
+"services": {"invoke": ["a", "b"]}})";
   files_.files["/w/m.json"] = R"({"rtsup": 1, "name": "m", "functions": {
-"a": {"kind": "native", "file": "f.so", "policy": "a.json"}, "b": {"kind": "native", "file": "f.so", "policy": "b.json"},
+"a": {"kind": "native", "file": "f.so", "policy": "a.json"},
+"b": {"kind": "native", "file": "f.so", "policy": "b.json"},
 "c": {"kind": "native", "file": "f.so", "policy": "c.json"}}})";
   const LoadOutcome outcome = load_manifest("/w/m.json", files_, settings);
   ASSERT_THAT(messages(outcome), IsEmpty());

@@ -63,13 +63,13 @@ bool split_size(const Node& node, Written& written, Mistakes& mistakes) {
 }
 
 std::optional<Written> read_written(const Node& node, bool writable, Mistakes& mistakes) {
-  static const Vocabulary kReadKeys{{"path", "as", "why"}, {"recursive", "owner"}};
-  static const Vocabulary kWriteKeys{{"path", "as", "why", "size"}, {"recursive", "owner"}};
+  static const Vocabulary read_vocabulary{{"path", "as", "why"}, {"recursive", "owner"}};
+  static const Vocabulary write_vocabulary{{"path", "as", "why", "size"}, {"recursive", "owner"}};
   Written written{.node = &node, .path = {}, .as = {}};
   bool good = true;
   const Node* path = &node;
   if (node.kind == Node::Kind::kObject) {
-    good = check_object(node, writable ? kWriteKeys : kReadKeys, mistakes);
+    good = check_object(node, writable ? write_vocabulary : read_vocabulary, mistakes);
     path = required(node, "path", mistakes);
     if (const Node* const as = node.find("as")) {
       written.as = read_text(*as, mistakes).value_or("");
@@ -156,8 +156,8 @@ std::string source_of(const Written& written, const std::string& folder,
 
 void read_filesystem(const Node& node, const std::string& folder, const PolicySources& sources,
                      PolicyDraft& own) {
-  static const Vocabulary kKeys{{"read", "write"}, {"execute", "deny"}};
-  if (!check_object(node, kKeys, sources.mistakes)) {
+  static const Vocabulary vocabulary{{"read", "write"}, {"execute", "deny"}};
+  if (!check_object(node, vocabulary, sources.mistakes)) {
     return;
   }
   for (const bool writable : {false, true}) {

@@ -89,14 +89,15 @@ PolicyDraft PolicyReader::read_reference(const Node& node, const std::string& fo
 }
 
 PolicyDraft PolicyReader::read_object(const Node& node, const std::string& folder) {
-  static const Vocabulary kKeys{
+  static const Vocabulary vocabulary{
       {"$schema", "description", "extends", "security", "services", "resources"},
       {"expires", "learn", "version"}};
-  static const Vocabulary kSecurityKeys{{"syscalls", "filesystem", "network"},
-                                        {"capabilities", "jit", "landlock", "signals", "devices"}};
+  static const Vocabulary security_vocabulary{
+      {"syscalls", "filesystem", "network"},
+      {"capabilities", "jit", "landlock", "signals", "devices"}};
   Mistakes& mistakes = sources_.mistakes;
   PolicyDraft own;
-  if (!check_object(node, kKeys, mistakes)) {
+  if (!check_object(node, vocabulary, mistakes)) {
     return own;
   }
   for (const char* const key : {"$schema", "description"}) {
@@ -105,7 +106,7 @@ PolicyDraft PolicyReader::read_object(const Node& node, const std::string& folde
     }
   }
   const Node* security = node.find("security");
-  if (security != nullptr && !check_object(*security, kSecurityKeys, mistakes)) {
+  if (security != nullptr && !check_object(*security, security_vocabulary, mistakes)) {
     security = nullptr;
   }
   if (security != nullptr) {

@@ -55,9 +55,9 @@ void read_key_pattern(const Node& node, Mistakes& mistakes, StateDraft& draft) {
 }
 
 void read_state_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
-  static const Vocabulary kKeys{{"component", "keys", "allow", "why"}, {"deny", "max_bytes"}};
-  static const Vocabulary kOperations{state_operations(), {"query", "transaction", "watch"}};
-  if (!check_object(node, kKeys, mistakes)) {
+  static const Vocabulary vocabulary{{"component", "keys", "allow", "why"}, {"deny", "max_bytes"}};
+  static const Vocabulary known_operations{state_operations(), {"query", "transaction", "watch"}};
+  if (!check_object(node, vocabulary, mistakes)) {
     return;
   }
   read_why(node, mistakes);
@@ -73,7 +73,7 @@ void read_state_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   }
   if (const Node* const allow = required_list(node, "allow", mistakes)) {
     for (const Node& item : allow->items) {
-      if (const auto word = read_word(item, "operation", kOperations, mistakes)) {
+      if (const auto word = read_word(item, "operation", known_operations, mistakes)) {
         draft.opcodes.push_back(abi::find_operation(std::string(kStatePrefix) + *word)->opcode);
       }
     }
@@ -84,10 +84,10 @@ void read_state_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
 }
 
 void read_invoke_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
-  static const Vocabulary kKeys{{"function", "why"}, {"methods"}};
+  static const Vocabulary vocabulary{{"function", "why"}, {"methods"}};
   const Node* name = &node;
   if (node.kind == Node::Kind::kObject) {
-    if (!check_object(node, kKeys, mistakes)) {
+    if (!check_object(node, vocabulary, mistakes)) {
       return;
     }
     read_why(node, mistakes);
@@ -148,10 +148,10 @@ void read_security_settings(const Node& node, Mistakes& mistakes, PolicyDraft& o
 }
 
 void read_services(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
-  static const Vocabulary kKeys{
+  static const Vocabulary vocabulary{
       {"state", "invoke"},
       {"pubsub", "configuration", "lock", "sequencer", "secrets", "file", "bindings", "timers"}};
-  if (!check_object(node, kKeys, mistakes)) {
+  if (!check_object(node, vocabulary, mistakes)) {
     return;
   }
   const Node* const state = node.find("state");
@@ -169,7 +169,7 @@ void read_services(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
 }
 
 void read_resources(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
-  static const Vocabulary kKeys{
+  static const Vocabulary vocabulary{
       {"memory", "cpu", "processes", "open_files", "file_size", "calls_per_second",
        "event_timeout"},
       {"event_cpu", "stored_bytes", "stored_keys", "bytes_per_second", "subscriptions",
@@ -177,7 +177,7 @@ void read_resources(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   constexpr UnitRange kMemory{4ULL << 20, 1ULL << 40, "4MiB to 1TiB"};
   constexpr UnitRange kFileSize{0, 1ULL << 40, "0B to 1TiB"};
   constexpr UnitRange kTimeout{1'000'000, 3'600'000'000'000, "1ms to 1h"};
-  if (!check_object(node, kKeys, mistakes)) {
+  if (!check_object(node, vocabulary, mistakes)) {
     return;
   }
   if (const Node* const memory = node.find("memory")) {

@@ -23,7 +23,7 @@ bool check_group(const Node& node, const PolicySources& sources) {
 }
 
 void read_denied(const Node& node, const PolicySources& sources, PolicyDraft& own) {
-  static const Vocabulary kKeys{{"call", "why"}, {"args"}};
+  static const Vocabulary vocabulary{{"call", "why"}, {"args"}};
   if (is_group(node)) {
     if (check_group(node, sources)) {
       for (const RuleDraft& rule : sources.groups.rules(node.text)) {
@@ -32,7 +32,7 @@ void read_denied(const Node& node, const PolicySources& sources, PolicyDraft& ow
     }
     return;
   }
-  if (node.kind == Node::Kind::kObject && !check_object(node, kKeys, sources.mistakes)) {
+  if (node.kind == Node::Kind::kObject && !check_object(node, vocabulary, sources.mistakes)) {
     return;
   }
   const Node* const call =
@@ -92,14 +92,14 @@ std::string unlimited_by(const std::vector<RuleDraft>& rules, int call) {
 // An author who writes limits believes in them: say so when something else allows the call without.
 void check_limits(const PolicySources& sources, const PolicyDraft& inherited,
                   const PolicyDraft& own) {
-  static const std::vector<RuleDraft> kNone;
+  static const std::vector<RuleDraft> none;
   const bool runtime = sources.with_runtime && sources.groups.contains(kRuntimeGroup);
   for (const RuleDraft& rule : own.allowed) {
     if (!rule.named || rule.rule.tests.empty() || rule.rule.errno_value != 0) {
       continue;
     }
     for (const auto* const rules : {&inherited.allowed, &own.allowed,
-                                    runtime ? &sources.groups.rules(kRuntimeGroup) : &kNone}) {
+                                    runtime ? &sources.groups.rules(kRuntimeGroup) : &none}) {
       if (const std::string origin = unlimited_by(*rules, rule.rule.call); !origin.empty()) {
         sources.mistakes.add(*rule.node, "the limits have no effect: " + origin + " allows " +
                                              quote(call_name(rule.rule.call)) +
@@ -149,8 +149,9 @@ void read_allowed(const Node& node, const PolicySources& sources, PolicyDraft& o
 
 void read_syscalls(const Node& node, const PolicySources& sources, const PolicyDraft& inherited,
                    PolicyDraft& own) {
-  static const Vocabulary kKeys{{"allow", "deny", "on_violation"}, {"complain", "log", "remove"}};
-  if (!check_object(node, kKeys, sources.mistakes)) {
+  static const Vocabulary vocabulary{{"allow", "deny", "on_violation"},
+                                     {"complain", "log", "remove"}};
+  if (!check_object(node, vocabulary, sources.mistakes)) {
     return;
   }
   const Node* const deny = node.find("deny");

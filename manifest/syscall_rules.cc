@@ -127,9 +127,9 @@ std::optional<Alternatives> value_test(const Node& test, const Argument& argumen
 
 std::optional<Alternatives> read_test(const Node& test, const Argument& argument,
                                       Mistakes& mistakes) {
-  static const Vocabulary kKeys{{"equals", "in", "subset of", "with any of"},
-                                {"less than", "at most", "between"}};
-  if (!check_object(test, kKeys, mistakes)) {
+  static const Vocabulary vocabulary{{"equals", "in", "subset of", "with any of"},
+                                     {"less than", "at most", "between"}};
+  if (!check_object(test, vocabulary, mistakes)) {
     return std::nullopt;
   }
   const Node* const subset = test.find("subset of");
@@ -243,8 +243,8 @@ bool read_calls(const Node& node, Entry& entry, Mistakes& mistakes) {
 }
 
 std::optional<Entry> read_object_entry(const Node& node, Mistakes& mistakes) {
-  static const Vocabulary kKeys{{"call", "args", "errno", "why"}, {"complain"}};
-  if (!check_object(node, kKeys, mistakes)) {
+  static const Vocabulary vocabulary{{"call", "args", "errno", "why"}, {"complain"}};
+  if (!check_object(node, vocabulary, mistakes)) {
     return std::nullopt;
   }
   Entry entry;

@@ -119,8 +119,8 @@ int newest_call() noexcept {
 }
 
 const Names& call_names() {
-  static const Names kNames = names_of(kCalls);
-  return kNames;
+  static const Names names = names_of(kCalls);
+  return names;
 }
 
 std::vector<Argument> arguments_of(int call) {
@@ -163,8 +163,8 @@ std::optional<uint64_t> parse_value(std::string_view text) noexcept {
 }
 
 const Names& constant_names() {
-  static const Names kNames = names_of(kConstants);
-  return kNames;
+  static const Names names = names_of(kConstants);
+  return names;
 }
 
 uint16_t errno_number(std::string_view name) noexcept {
@@ -177,8 +177,8 @@ uint16_t errno_number(std::string_view name) noexcept {
 }
 
 const Names& errno_names() {
-  static const Names kNames = names_of(kErrnos);
-  return kNames;
+  static const Names names = names_of(kErrnos);
+  return names;
 }
 
 }  // namespace rtsup::manifest

@@ -93,7 +93,8 @@ TEST(ShippedTest, EveryProfileCompilesToWhatItSays) {
 
 TEST(ShippedTest, AllGroupsTogetherCompileToWhatTheySay) {
   const auto outcome = load(R"({"security": {"network": "host", "syscalls": {"allow":
-["@threads", "@malloc", "@time", "@identity", "@eventloop", "@file-read", "@file-write", "@network-client"]}}})");
+["@threads", "@malloc", "@time", "@identity", "@eventloop", "@file-read", "@file-write",
+"@network-client"]}}})");
   ASSERT_TRUE(outcome.manifest) << to_line(outcome.mistakes.front());
   const auto& security = outcome.manifest->functions[0].policy.security;
   EXPECT_TRUE(security.sockets);
@@ -103,7 +104,8 @@ TEST(ShippedTest, AllGroupsTogetherCompileToWhatTheySay) {
 
 TEST(ShippedTest, EveryRuleOfEveryGroupSaysWhy) {
   const auto outcome = load(R"({"security": {"network": "host", "syscalls": {"allow":
-["@threads", "@malloc", "@time", "@identity", "@eventloop", "@file-read", "@file-write", "@network-client"]}}})");
+["@threads", "@malloc", "@time", "@identity", "@eventloop", "@file-read", "@file-write",
+"@network-client"]}}})");
   ASSERT_TRUE(outcome.manifest);
   const auto& security = outcome.manifest->functions[0].policy.security;
   ASSERT_EQ(security.notes.size(), security.filter.rules.size());
