@@ -21,7 +21,7 @@
 namespace rtsup::monitor {
 namespace {
 
-constexpr uint64_t kLogBytes = 1 << 20;
+constexpr uint64_t kLogBytes = 64 << 20;
 
 int personality_call() { return sys::call_number("personality"); }
 
@@ -105,6 +105,22 @@ TEST_F(MonitorTest, FloodOfOneWorkerDoesNotHoldUpAnother) {
   ASSERT_TRUE(monitor_->turn());
   EXPECT_EQ(logged(quiet.log, Stream::kOutput), "here");
   EXPECT_EQ(logged(flooding.log, Stream::kOutput).size(), abi::kLogFrameBytesMax);
+}
+
+TEST_F(MonitorTest, WorkerBeyondItsRateIsLeftUnreadWhileOthersAreServed) {
+  const Watched flooding = watch(1);
+  const Watched quiet = watch(2);
+  const std::string chunk(abi::kLogFrameBytesMax, 'x');
+  // The burst and what is earned meanwhile is taken; then the pipe fills up.
+  ASSERT_TRUE(sys::set_nonblocking(flooding.output.get(), true));
+  while (sys::write_some(flooding.output.get(), std::as_bytes(std::span(chunk)))) {
+    print(quiet.output, ".");  // so that no turn waits
+    ASSERT_TRUE(monitor_->turn());
+  }
+  const std::string before = logged(quiet.log, Stream::kOutput);
+  print(quiet.output, "!");
+  ASSERT_TRUE(monitor_->turn());
+  EXPECT_EQ(logged(quiet.log, Stream::kOutput), before + "!");
 }
 
 TEST_F(MonitorTest, LastWordsAreKeptWhenTheWorkerIsForgotten) {

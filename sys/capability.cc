@@ -14,6 +14,10 @@ namespace {
 // The kernel numbers capabilities in 64 bits; the first number it does not know ends the walk.
 constexpr int kCapabilityBits = 64;
 
+constexpr unsigned long kLockedSecurebits =
+    SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
+    SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+
 struct CapabilitySets {
   uint64_t effective = 0;
   uint64_t permitted = 0;
@@ -84,10 +88,7 @@ Result<void> lock_securebits(uint64_t keep) noexcept {
   if (keep != 0) {
     RTSUP_TRY(raise_ambient(keep));
   }
-  constexpr unsigned long kBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
-                                  SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-                                  SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
-  if (::prctl(PR_SET_SECUREBITS, kBits, 0, 0, 0) < 0) {
+  if (::prctl(PR_SET_SECUREBITS, kLockedSecurebits, 0, 0, 0) < 0) {
     return sys_error(Step::kSecurebits);
   }
   return {};

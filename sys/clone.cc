@@ -7,6 +7,11 @@
 #include <unistd.h>
 
 namespace rtsup::sys {
+namespace {
+
+constexpr int kSignalMax = 64;
+
+}  // namespace
 
 Result<pid_t> clone_process(uint64_t namespaces, Parent parent) noexcept {
   clone_args arguments{};
@@ -46,7 +51,6 @@ Result<void> reset_signals() noexcept {
     void* restorer;
     uint64_t mask;
   } by_default{};
-  constexpr int kSignalMax = 64;
   for (int signal = 1; signal <= kSignalMax; ++signal) {
     ::syscall(SYS_rt_sigaction, signal, &by_default, nullptr, sizeof by_default.mask);
   }

@@ -15,15 +15,15 @@ struct Move {
   int to = -1;
 };
 
-Result<void> close_between(unsigned first, unsigned last) noexcept {
-  if (first > last) {
-    return {};
-  }
-  if (::close_range(first, last, 0) < 0) {
+Result<void> close_between(int first, int last) noexcept {
+  if (first <= last &&
+      ::close_range(static_cast<unsigned>(first), static_cast<unsigned>(last), 0) < 0) {
     return sys_error(Step::kFdLayout, first);
   }
   return {};
 }
+
+Result<void> close_above(int last_kept) noexcept { return close_between(last_kept + 1, INT_MAX); }
 
 Result<int> lift(int fd, int above) noexcept {
   const int high = ::fcntl(fd, F_DUPFD_CLOEXEC, above);
@@ -36,18 +36,15 @@ Result<int> lift(int fd, int above) noexcept {
 // Closes every descriptor below `end` that no move filled.
 Result<void> close_gaps(std::span<const Move> moves, int end) noexcept {
   int first_open = 0;
-  for (int number = 0; number <= kDescriptorNumberMax + 1; ++number) {
+  for (int number = 0; number <= kDescriptorNumberMax; ++number) {
     const bool wanted = std::any_of(moves.begin(), moves.end(),
                                     [number](const Move& move) { return move.to == number; });
-    if (wanted || number > kDescriptorNumberMax) {
-      const int last = number > kDescriptorNumberMax ? end - 1 : number - 1;
-      if (last >= first_open) {
-        RTSUP_TRY(close_between(static_cast<unsigned>(first_open), static_cast<unsigned>(last)));
-      }
+    if (wanted) {
+      RTSUP_TRY(close_between(first_open, number - 1));
       first_open = number + 1;
     }
   }
-  return {};
+  return close_between(first_open, end - 1);
 }
 
 }  // namespace
@@ -61,7 +58,7 @@ Result<void> lay_out_descriptors(Lockdown& lockdown) noexcept {
     above = std::max(above, wanted->Get(i)->from());
   }
   ++above;
-  RTSUP_TRY(close_between(static_cast<unsigned>(above), UINT_MAX));
+  RTSUP_TRY(close_above(above - 1));
 
   for (int* const fd : {&lockdown.status_fd, &lockdown.go_fd, &lockdown.program_fd}) {
     if (*fd >= 0) {
@@ -70,7 +67,6 @@ Result<void> lay_out_descriptors(Lockdown& lockdown) noexcept {
     }
   }
   std::array<Move, kDescriptorsMax> moves;
-  int kept_end = above;
   for (unsigned i = 0; i < count; ++i) {
     RTSUP_ASSIGN(moves[i].high, lift(wanted->Get(i)->from(), above));
     moves[i].to = wanted->Get(i)->to();
@@ -81,11 +77,10 @@ Result<void> lay_out_descriptors(Lockdown& lockdown) noexcept {
     }
     ::close(moves[i].high);
   }
-  for (const int fd : {lockdown.status_fd, lockdown.go_fd, lockdown.program_fd}) {
-    kept_end = std::max(kept_end, fd + 1);
-  }
+  const int last_kept =
+      std::max({above - 1, lockdown.status_fd, lockdown.go_fd, lockdown.program_fd});
   RTSUP_TRY(close_gaps({moves.data(), count}, above));
-  RTSUP_TRY(close_between(static_cast<unsigned>(kept_end), UINT_MAX));
+  RTSUP_TRY(close_above(last_kept));
   if (lockdown.trace_fd >= 0) {
     lockdown.trace_fd = STDERR_FILENO;
   }
@@ -93,12 +88,9 @@ Result<void> lay_out_descriptors(Lockdown& lockdown) noexcept {
 }
 
 Result<void> keep_status_only(Lockdown& lockdown) noexcept {
-  const auto status = static_cast<unsigned>(lockdown.status_fd);
-  if (status > 0) {
-    RTSUP_TRY(close_between(0, status - 1));
-  }
+  RTSUP_TRY(close_between(0, lockdown.status_fd - 1));
   lockdown.trace_fd = -1;
-  return close_between(status + 1, UINT_MAX);
+  return close_above(lockdown.status_fd);
 }
 
 }  // namespace rtsup::worker

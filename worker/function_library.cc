@@ -21,6 +21,7 @@ void find(void* library, const char* name, Function& function) noexcept {
 bool FunctionLibrary::load() noexcept {
   void* const library = ::dlopen(path_, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): the host has one thread until the function is loaded
     const char* const reason = ::dlerror();
     const char* const detail = reason == nullptr ? "no reason given" : reason;
     if (std::strstr(detail, kUndefinedSymbol) != nullptr) {

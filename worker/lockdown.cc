@@ -29,6 +29,8 @@ namespace {
 
 using launch::Shape;
 
+constexpr size_t kHostnameMax = 64;  // uname(2)
+
 // ---- outside ----------------------------------------------------------------------------------
 
 Result<void> reset_signals(Lockdown&) noexcept {
@@ -112,7 +114,6 @@ Result<void> enter_network(Lockdown& lockdown) noexcept {
 Result<void> join_keyring(Lockdown&) noexcept { return sys::join_new_session_keyring(); }
 
 Result<void> set_hostname(Lockdown& lockdown) noexcept {
-  constexpr size_t kHostnameMax = 64;
   const std::string_view name = text_of(lockdown.plan->name());
   return sys::set_hostname(name.data(), std::min(name.size(), kHostnameMax));
 }
