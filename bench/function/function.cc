@@ -1,0 +1,109 @@
+// The measuring function: asked "get BYTES CALLS" or "echo BYTES CALLS", it makes that many calls
+// one after the other from inside its sandbox and answers with the whole distribution and its own
+// CPU time. "prepare BYTES" stores the value that get reads.
+//
+// Answer: "CPU_NS_PER_CALL HISTOGRAM".
+#include <charconv>
+#include <ctime>
+#include <rtsup/rtsup.hpp>
+#include <string>
+#include <vector>
+
+#include "bench/ipc/histogram.h"
+#include "bench/ipc/stopwatch.h"
+
+namespace {
+
+using rtsup::bench::Histogram;
+using rtsup::bench::Stopwatch;
+using rtsup::bench::ticks;
+
+constexpr uint32_t kWarmUpCalls = 200;
+
+uint64_t own_cpu_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+struct Request {
+  std::string verb;
+  size_t bytes = 0;
+  uint32_t calls = 0;
+};
+
+Request parse(std::string_view text) {
+  Request request;
+  const size_t verb_end = text.find(' ');
+  request.verb = text.substr(0, verb_end);
+  if (verb_end != std::string_view::npos) {
+    const char* end = text.data() + text.size();
+    const auto bytes = std::from_chars(text.data() + verb_end + 1, end, request.bytes);
+    if (bytes.ptr != end) {
+      std::from_chars(bytes.ptr + 1, end, request.calls);
+    }
+  }
+  return request;
+}
+
+}  // namespace
+
+class Measure : public rtsup::Function {
+ public:
+  rtsup::Status handle(const rtsup::Event& event, rtsup::Reply& reply) override {
+    const Request request = parse(event.text());
+    const std::string key = "item-" + std::to_string(request.bytes);
+    const std::vector<std::byte> value(request.bytes, std::byte{'v'});
+    if (request.verb == "prepare") {
+      const auto written = state_.set(key, value);
+      return written ? rtsup::Status() : written.status();
+    }
+    if (request.verb == "get") {
+      return measure(request.calls, reply, [&]() -> rtsup::Status {
+        const auto entry = state_.get(key);
+        if (entry && entry->bytes().size() != value.size()) {
+          return {RTSUP_DATA_LOSS, "WRONG_SIZE"};
+        }
+        return entry.status();
+      });
+    }
+    if (request.verb == "echo") {
+      return measure(request.calls, reply, [&]() -> rtsup::Status {
+        rtsup::Answer answer;
+        const int code = rtsup_echo(rtsup::Data(value).raw(), nullptr, answer.raw());
+        return code == RTSUP_OK ? rtsup::Status() : answer.to_status(code);
+      });
+    }
+    return {RTSUP_INVALID_ARGUMENT, "BAD_REQUEST", "prepare, get or echo, then bytes and calls"};
+  }
+
+ private:
+  template <typename Call>
+  rtsup::Status measure(uint32_t calls, rtsup::Reply& reply, Call&& call) {
+    for (uint32_t i = 0; i < kWarmUpCalls; ++i) {
+      rtsup::Status status = call();
+      if (!status.ok()) {
+        return status;
+      }
+    }
+    Histogram latency;
+    const uint64_t cpu_before = own_cpu_ns();
+    uint64_t before = ticks();
+    for (uint32_t i = 0; i < calls; ++i) {
+      rtsup::Status status = call();
+      const uint64_t after = ticks();
+      if (!status.ok()) {
+        return status;
+      }
+      latency.add(stopwatch_.to_ns(after - before));
+      before = after;
+    }
+    const uint64_t cpu = calls == 0 ? 0 : (own_cpu_ns() - cpu_before) / calls;
+    return reply.set(std::to_string(cpu) + " " + latency.to_text());
+  }
+
+  rtsup::State state_{"memory"};
+  Stopwatch stopwatch_;
+};
+
+RTSUP_FUNCTION(Measure)

@@ -1,0 +1,248 @@
+#include "bench/ipc/base.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "bench/peers/server_process.h"
+
+namespace rtsup::bench {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr int kCallerCpu = 0;
+constexpr int kServerCpu = 1;
+constexpr int kStartTimeoutMs = 15000;
+
+constexpr const char* kManifest = R"({
+  "rtsup": 1,
+  "name": "bench",
+  "components": { "memory": { "type": "state.memory" } },
+  "functions": { "measure": {
+    "kind": "native",
+    "file": "@BUILD@/bench/libmeasure.so",
+    "policy": {
+      "extends": ["rtsup:native", "rtsup:small"],
+      "services": {
+        "state": [{ "component": "memory", "keys": ["item-*"], "allow": ["get", "set"] }] },
+      "resources": { "memory": "256MiB", "event_timeout": "120s" } } } } }
+)";
+
+// The process called `name` that descends from `ancestor`; 0 when there is none.
+pid_t find_descendant(pid_t ancestor, const std::string& name) {
+  struct Process {
+    pid_t pid, parent;
+    std::string name;
+  };
+  std::vector<Process> all;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    std::ifstream stat(entry.path() / "stat");
+    std::string line;
+    if (!std::getline(stat, line)) {
+      continue;
+    }
+    const size_t open = line.find('(');
+    const size_t close = line.rfind(')');
+    if (open == std::string::npos || close == std::string::npos) {
+      continue;
+    }
+    int parent = 0;
+    std::from_chars(line.data() + close + 4, line.data() + line.size(), parent);
+    all.push_back({std::atoi(line.c_str()), parent, line.substr(open + 1, close - open - 1)});
+  }
+  const auto parent_of = [&](pid_t pid) {
+    for (const Process& process : all) {
+      if (process.pid == pid) {
+        return process.parent;
+      }
+    }
+    return 0;
+  };
+  for (const Process& process : all) {
+    // comm holds 15 characters.
+    if (process.name == name.substr(0, 15)) {
+      for (pid_t up = process.pid; up > 1; up = parent_of(up)) {
+        if (up == ancestor) {
+          return process.pid;
+        }
+      }
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+Base::~Base() {
+  if (supervisor_ > 0) {
+    kill(supervisor_, SIGTERM);
+    waitpid(supervisor_, nullptr, 0);
+  }
+  if (!folder_.empty()) {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+}
+
+std::optional<std::string> Base::open() {
+  if (!opened_) {
+    opened_ = true;
+    fault_ = start();
+  }
+  return fault_;
+}
+
+std::optional<std::string> Base::start() {
+  std::string folder = "/tmp/rtsup-bench-base-XXXXXX";
+  if (mkdtemp(folder.data()) == nullptr) {
+    return "no temporary folder";
+  }
+  folder_ = folder;
+  std::string manifest = kManifest;
+  manifest.replace(manifest.find("@BUILD@"), 7, build_);
+  std::ofstream(folder_ + "/manifest.json") << manifest;
+  const std::string program = build_ + "/bin/rtsup";
+  if (access(program.c_str(), X_OK) != 0) {
+    return program + " is not built";
+  }
+  supervisor_ = fork();
+  if (supervisor_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (regime_ != Regime::kSpin) {
+      pin_to_cpu(0, kCallerCpu);  // a base that sees one CPU never spins
+    }
+    const int log = ::open((folder_ + "/log").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    dup2(log, STDOUT_FILENO);
+    dup2(log, STDERR_FILENO);
+    setenv("RTSUP_RUN_DIR", (folder_ + "/run").c_str(), 1);      // NOLINT(concurrency-mt-unsafe)
+    setenv("RTSUP_STATE_DIR", (folder_ + "/state").c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
+    execl(program.c_str(), "rtsup", "start", (folder_ + "/manifest.json").c_str(), nullptr);
+    _exit(127);
+  }
+  for (int waited = 0; waited < kStartTimeoutMs; waited += 50) {
+    if (waitpid(supervisor_, nullptr, WNOHANG) == supervisor_) {
+      supervisor_ = 0;
+      break;
+    }
+    if (run("invoke measure --data ready?") || find_descendant(supervisor_, "rtsup-worker") != 0) {
+      return place();
+    }
+    ::poll(nullptr, 0, 50);
+  }
+  std::ifstream log(folder_ + "/log");
+  std::string text((std::istreambuf_iterator<char>(log)), {});
+  return "rtsup start did not get ready: " + text;
+}
+
+std::optional<std::string> Base::place() {
+  broker_ = find_descendant(supervisor_, "rtsup-broker");
+  const pid_t worker = find_descendant(supervisor_, "rtsup-worker");
+  if (broker_ == 0 || worker == 0) {
+    return "no broker or worker below rtsup";
+  }
+  pin_to_cpu(worker, kCallerCpu);
+  pin_to_cpu(broker_, regime_ == Regime::kBlockSame ? kCallerCpu : kServerCpu);
+  return std::nullopt;
+}
+
+// Runs `rtsup ARGUMENTS` against this base: its standard output, when it exits 0.
+std::optional<std::string> Base::run(const std::string& arguments) {
+  const std::string command = "RTSUP_RUN_DIR=" + folder_ + "/run " + build_ + "/bin/rtsup " +
+                              arguments + " 2>>" + folder_ + "/errors";
+  FILE* pipe = popen(command.c_str(), "re");
+  if (pipe == nullptr) {
+    return std::nullopt;
+  }
+  std::string out;
+  char buffer[4096];
+  for (size_t n = 0; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) {
+    out.append(buffer, n);
+  }
+  if (pclose(pipe) != 0) {
+    return std::nullopt;
+  }
+  return out;
+}
+
+std::optional<std::string> Base::invoke(const std::string& data) {
+  return run("invoke measure --timeout 120s --data '" + data + "'");
+}
+
+namespace {
+
+class BasePeer : public Peer {
+ public:
+  BasePeer(std::shared_ptr<Base> base, std::string verb, size_t bytes)
+      : base_(std::move(base)), verb_(std::move(verb)), bytes_(bytes) {}
+
+  std::optional<std::string> open() override {
+    if (auto fault = base_->open()) {
+      return fault;
+    }
+    if (!base_->invoke("prepare " + std::to_string(bytes_))) {
+      return "the measuring function failed";
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Sample> run(uint32_t calls) override {
+    const auto counted = base_->counters();
+    const uint64_t cpu = cpu_time_ns(base_->broker());
+    const auto answer =
+        base_->invoke(verb_ + " " + std::to_string(bytes_) + " " + std::to_string(calls));
+    const uint64_t spent = cpu_time_ns(base_->broker()) - cpu;
+    const size_t blank = answer ? answer->find(' ') : std::string::npos;
+    if (blank == std::string::npos) {
+      return std::nullopt;
+    }
+    const auto latency = Histogram::parse(std::string_view(*answer).substr(blank + 1));
+    if (!latency || latency->count() != calls) {
+      return std::nullopt;
+    }
+    // The broker's share includes the invocation itself and its warm-up: at most a few per cent.
+    const double n = calls + kWarmUpCalls;
+    Sample sample;
+    sample.latency = *latency;
+    sample.caller_cpu_ns = std::atof(answer->c_str());
+    sample.server_cpu_ns = static_cast<double>(spent) / n;
+    const auto after = base_->counters();
+    if (counted.doorbells >= 0 && after.doorbells >= 0) {
+      sample.doorbells = (after.doorbells - counted.doorbells) / n;
+      sample.bytes_copied = (after.bytes_copied - counted.bytes_copied) / n;
+    }
+    return sample;
+  }
+
+ private:
+  std::shared_ptr<Base> base_;
+  std::string verb_;
+  size_t bytes_;
+};
+
+}  // namespace
+
+Base::Counters Base::counters() {
+  const auto text = run("ps --json");
+  const auto json = nlohmann::json::parse(text.value_or(""), nullptr, false);
+  if (json.is_discarded()) {
+    return {};
+  }
+  return {};
+}
+
+std::unique_ptr<Peer> make_base_peer(std::shared_ptr<Base> base, std::string verb, size_t bytes) {
+  return std::make_unique<BasePeer>(std::move(base), std::move(verb), bytes);
+}
+
+}  // namespace rtsup::bench

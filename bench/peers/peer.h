@@ -1,0 +1,50 @@
+// Peer: one way of asking and being answered, whose round trip the driver measures. A peer that is
+// not there (no redis-server, a single CPU) says why and is listed as "not measured".
+// Threads: one at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "bench/ipc/histogram.h"
+
+namespace rtsup::bench {
+
+// The CPUs of the two sides; equal means that they share one.
+struct Placement {
+  int caller = 0;
+  int server = 0;
+};
+
+struct Sample {
+  Histogram latency;
+  // CPU time of each side for one call, in nanoseconds; negative = not known.
+  double caller_cpu_ns = -1;
+  double server_cpu_ns = -1;
+  // For one call; negative = not known, or none of its business.
+  double doorbells = -1;
+  double bytes_copied = -1;
+};
+
+class Peer {
+ public:
+  virtual ~Peer() = default;
+  // Why it can not be measured here; nothing when it is ready.
+  virtual std::optional<std::string> open() { return std::nullopt; }
+  // `calls` round trips, one after the other, after a short warm-up. Nothing when it broke.
+  virtual std::optional<Sample> run(uint32_t calls) = 0;
+};
+
+// Floors: what the machine itself takes.
+std::unique_ptr<Peer> make_cache_line(Placement placement);
+std::unique_ptr<Peer> make_futex(Placement placement);
+std::unique_ptr<Peer> make_eventfd(Placement placement);
+std::unique_ptr<Peer> make_unix_socket(Placement placement);
+std::unique_ptr<Peer> make_memcpy(Placement placement, size_t bytes);
+// Redis 7 GET over a unix socket, one connection, no persistence. `poll`: the client polls the
+// socket instead of sleeping in it.
+std::unique_ptr<Peer> make_redis(Placement placement, size_t bytes, bool poll);
+
+}  // namespace rtsup::bench
