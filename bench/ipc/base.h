@@ -35,12 +35,15 @@ class Base {
   // What the function answers; nothing when it failed (the cause goes to standard error).
   std::optional<std::string> invoke(const std::string& data);
   pid_t broker() const noexcept { return broker_; }
-  // Calls, doorbells and bytes so far, of the measuring function.
+  // Doorbells and bytes so far, of the measuring function; negative = not known.
   struct Counters {
     double doorbells = -1;
     double bytes_copied = -1;
   };
   Counters counters();
+  // Starts the measuring function afresh: nanoseconds from the decision to launch it until it had
+  // answered "ready" through its channel.
+  std::optional<uint64_t> restart();
 
  private:
   std::optional<std::string> start();
