@@ -63,7 +63,7 @@ Result<void> remove_entries(UniqueFd fd, Removal& removal,
                             int depth);  // NOLINT(misc-no-recursion): bounded
 
 Result<void> remove_entry(int parent, const char* name, Removal& removal,
-                          int depth) {  // NOLINT(misc-no-recursion)
+                          int depth) {  // NOLINT(misc-no-recursion): bounded depth
   if (removal.entries_left-- == 0 || depth > kTreeDepthMax) {
     removal.entries_left = 0;
     return Error{.status = Status::kResourceExhausted, .step = Step::kUnlink, .number = depth};
@@ -87,7 +87,7 @@ Result<void> remove_entry(int parent, const char* name, Removal& removal,
 }
 
 Result<void> remove_entries(UniqueFd fd, Removal& removal,
-                            int depth) {  // NOLINT(misc-no-recursion)
+                            int depth) {  // NOLINT(misc-no-recursion): bounded depth
   RTSUP_ASSIGN(const Directory directory, open_directory(std::move(fd)));
   errno = 0;
   while (const dirent* entry =

@@ -27,6 +27,8 @@ class LintTest(unittest.TestCase):
         self.assertTrue(faults("layers", "abi/x.h", '#include "broker/y.h"\n'))
         self.assertTrue(faults("layers", "nowhere/x.h", ""))
         self.assertTrue(faults("layers", "broker/x.cc", '#include "../abi/y.h"\n'))
+        self.assertTrue(faults("layers", "broker/x.cc", '#include "tests/support/y.h"\n'))
+        self.assertFalse(faults("layers", "broker/x_test.cc", '#include "tests/support/y.h"\n'))
         self.assertFalse(faults("layers", "broker/x.cc", '#include "abi/y.h"\n#include <sys/mman.h>\n'))
 
     def test_libraries(self):
