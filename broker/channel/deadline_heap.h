@@ -4,6 +4,7 @@
 // Threads: the shard's only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>

@@ -1,0 +1,53 @@
+#include "broker/channel/deadline_heap.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <random>
+
+namespace rtsup::broker::channel {
+namespace {
+
+class Noted final : public Deadline {
+ public:
+  explicit Noted(std::vector<uint64_t>& order) : order_(order) {}
+  void expired() override { order_.push_back(when_ns()); }
+
+ private:
+  std::vector<uint64_t>& order_;
+};
+
+TEST(DeadlineHeapTest, RunsInOrderOfTimeWhateverTheOrderOfArming) {
+  std::vector<uint64_t> order;
+  std::vector<std::unique_ptr<Noted>> all;
+  DeadlineHeap heap;
+  std::minstd_rand random(7);
+  for (int i = 0; i < 500; ++i) {
+    all.push_back(std::make_unique<Noted>(order));
+    heap.arm(*all.back(), random() % 1000 + 1);
+  }
+  for (int i = 0; i < 100; ++i) {  // some are moved, some taken away
+    heap.arm(*all[random() % 500], random() % 1000 + 1);
+    heap.disarm(*all[random() % 500]);
+  }
+  const auto armed = static_cast<size_t>(
+      std::count_if(all.begin(), all.end(), [](const auto& one) { return one->is_armed(); }));
+  EXPECT_TRUE(heap.run_due(1001));
+  EXPECT_EQ(order.size(), armed);
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+  EXPECT_EQ(heap.next_ns(), DeadlineHeap::kNever);
+}
+
+TEST(DeadlineHeapTest, WhatIsNotDueStays) {
+  std::vector<uint64_t> order;
+  Noted late(order);
+  DeadlineHeap heap;
+  heap.arm(late, 10);
+  EXPECT_FALSE(heap.run_due(9));
+  EXPECT_EQ(heap.next_ns(), 10U);
+  heap.disarm(late);
+}
+
+}  // namespace
+}  // namespace rtsup::broker::channel
