@@ -7,13 +7,12 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <optional>
 
-namespace rtsup::supervisor {
+#include "supervisor/time.h"
 
-using Time = std::chrono::nanoseconds;  // of the steady clock
+namespace rtsup::supervisor {
 
 inline constexpr Time kRestartDelayMin = std::chrono::milliseconds(100);
 inline constexpr Time kRestartDelayMax = std::chrono::seconds(30);
