@@ -1,0 +1,58 @@
+#include "supervisor/launch/base_plan.h"
+
+#include <span>
+
+#include "schemas/plan_generated.h"
+
+namespace rtsup::supervisor {
+namespace {
+
+using flatbuffers::FlatBufferBuilder;
+using flatbuffers::Offset;
+
+const char* type_name(manifest::ComponentType type) noexcept {
+  switch (type) {
+    case manifest::ComponentType::kStateMemory:
+      return "state.memory";
+    case manifest::ComponentType::kStateSqlite:
+      return "state.sqlite";
+  }
+  return "";
+}
+
+Offset<plan::Function> add_function(FlatBufferBuilder& builder,
+                                    const manifest::Function& function) {
+  std::vector<Offset<plan::StateGrant>> grants;
+  for (const manifest::StateGrant& grant : function.policy.services.state) {
+    const auto keys = builder.CreateVectorOfStrings(grant.keys);
+    const auto opcodes = builder.CreateVector(grant.opcodes);
+    grants.push_back(plan::CreateStateGrant(builder, grant.component, keys, opcodes));
+  }
+  const manifest::ResourcePolicy& resources = function.policy.resources;
+  return plan::CreateFunctionDirect(builder, function.name.c_str(), &grants,
+                                    &function.policy.services.invoke, resources.calls_per_second,
+                                    resources.event_timeout_ns, function.concurrency);
+}
+
+}  // namespace
+
+std::vector<std::byte> build_base_plan(const manifest::Manifest& manifest, uint32_t spin_cpus) {
+  FlatBufferBuilder builder(4096);
+  std::vector<Offset<plan::Component>> components;
+  for (const manifest::Component& component : manifest.components) {
+    components.push_back(plan::CreateComponentDirect(
+        builder, component.name.c_str(), type_name(component.type), component.file.c_str()));
+  }
+  std::vector<Offset<plan::Function>> functions;
+  for (const manifest::Function& function : manifest.functions) {
+    functions.push_back(add_function(builder, function));
+  }
+  plan::FinishBasePlanBuffer(
+      builder,
+      plan::CreateBasePlanDirect(builder, 1, manifest.tenant.c_str(), manifest.name.c_str(),
+                                 &components, &functions, spin_cpus));
+  const auto bytes = std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace rtsup::supervisor

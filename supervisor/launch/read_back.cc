@@ -1,0 +1,171 @@
+#include "supervisor/launch/read_back.h"
+
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <system_error>
+
+#include "sys/file.h"
+
+namespace rtsup::supervisor {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The text after "Name:\t" of a status file; nothing when there is no such line.
+std::optional<std::string_view> field(std::string_view status, std::string_view name) {
+  while (!status.empty()) {
+    const size_t end = status.find('\n');
+    std::string_view line = status.substr(0, end);
+    status.remove_prefix(end == std::string_view::npos ? status.size() : end + 1);
+    if (line.starts_with(name) && line.substr(name.size()).starts_with(":\t")) {
+      line.remove_prefix(name.size() + 2);
+      while (!line.empty() && (line.back() == ' ' || line.back() == '\t')) {
+        line.remove_suffix(1);
+      }
+      return line;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> differs(std::string_view what, std::string_view wanted,
+                                   std::string_view found) {
+  return std::string(what) + " is " + std::string(found) + ", planned " + std::string(wanted);
+}
+
+std::string four_times(uint32_t id) {
+  const std::string text = std::to_string(id);
+  return text + "\t" + text + "\t" + text + "\t" + text;
+}
+
+std::string link_of(const std::string& path) {
+  std::error_code error;
+  return fs::read_symlink(path, error).string();
+}
+
+std::map<int, std::string> open_descriptors(const std::string& folder) {
+  std::map<int, std::string> found;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    int number = -1;
+    std::from_chars(name.data(), name.data() + name.size(), number);
+    found[number] = link_of(entry->path().string());
+  }
+  return found;
+}
+
+bool matches(const std::string& found, const std::string& wanted) {
+  return wanted.ends_with('*') ? found.starts_with(wanted.substr(0, wanted.size() - 1))
+                               : found == wanted;
+}
+
+std::optional<std::string> check_namespaces(const std::string& folder,
+                                            const ExpectedProcess& expected) {
+  if (!expected.user_namespace.empty()) {
+    const std::string found = link_of(folder + "user");
+    if (found != expected.user_namespace) {
+      return differs("user namespace", expected.user_namespace, found);
+    }
+  }
+  for (const std::string& name : expected.separate) {
+    const std::string found = link_of(folder + name);
+    if (found.empty() || found == link_of("/proc/self/ns/" + name)) {
+      return name + " namespace is that of the base, planned one of its own";
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> check_status(std::string_view status, const ExpectedProcess& expected) {
+  const std::array<std::pair<std::string_view, std::string>, 10> lines = {{
+      {"Uid", four_times(expected.host_uid)},
+      {"Gid", four_times(expected.host_gid)},
+      {"NoNewPrivs", "1"},
+      {"CapInh", "0000000000000000"},
+      {"CapPrm", "0000000000000000"},
+      {"CapEff", "0000000000000000"},
+      {"CapBnd", "0000000000000000"},
+      {"CapAmb", "0000000000000000"},
+      {"Threads", "1"},
+      {"Seccomp", "0"},  // its turn comes after this look
+  }};
+  for (const auto& [name, wanted] : lines) {
+    const std::optional<std::string_view> found = field(status, name);
+    if (!found || *found != wanted) {
+      return differs(name, wanted, found.value_or("missing"));
+    }
+  }
+  const std::string parent = std::to_string(expected.parent);
+  if (const auto found = field(status, "PPid"); expected.parent != 0 && found != parent) {
+    return differs("PPid", parent, found.value_or("missing"));
+  }
+  const std::string_view groups = field(status, "Groups").value_or("");
+  if (!expected.keep_groups && !groups.empty()) {
+    return differs("Groups", "none", groups);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> check_cgroup(std::string_view lines, const ExpectedProcess& expected) {
+  if (expected.cgroup.empty()) {
+    return std::nullopt;
+  }
+  for (std::string_view rest = lines; !rest.empty();) {
+    const size_t end = rest.find('\n');
+    if (rest.substr(0, end).ends_with("/" + expected.cgroup)) {
+      return std::nullopt;
+    }
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+  }
+  return "it is not in its control group " + expected.cgroup;
+}
+
+std::optional<std::string> check_descriptors(const std::map<int, std::string>& found,
+                                             const ExpectedProcess& expected) {
+  for (const auto& [number, what] : found) {
+    const auto wanted = expected.descriptors.find(number);
+    if (wanted == expected.descriptors.end()) {
+      return "descriptor " + std::to_string(number) + " is open (" + what + "), planned closed";
+    }
+    if (!matches(what, wanted->second)) {
+      return differs("descriptor " + std::to_string(number), wanted->second, what);
+    }
+  }
+  for (const auto& [number, what] : expected.descriptors) {
+    if (!found.contains(number)) {
+      return "descriptor " + std::to_string(number) + " is closed, planned " + what;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> read_back(pid_t pid, const ExpectedProcess& expected) {
+  const std::string folder = "/proc/" + std::to_string(pid) + "/";
+  const auto status = sys::read_file(folder + "status");
+  if (!status) {
+    return "can not read its status: " + describe(status.error());
+  }
+  if (auto difference = check_status(*status, expected)) {
+    return difference;
+  }
+  if (auto difference = check_namespaces(folder + "ns/", expected)) {
+    return difference;
+  }
+  if (!expected.descriptors.empty()) {
+    if (auto difference = check_descriptors(open_descriptors(folder + "fd"), expected)) {
+      return difference;
+    }
+  }
+  const auto cgroup = sys::read_file(folder + "cgroup");
+  if (!cgroup) {
+    return "can not read its control groups: " + describe(cgroup.error());
+  }
+  return check_cgroup(*cgroup, expected);
+}
+
+}  // namespace rtsup::supervisor
