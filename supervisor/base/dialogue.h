@@ -1,0 +1,73 @@
+// Dialogue: the supervisor's side of one launch, from the launcher's start to the process's end, for workers and daemons
+// alike: records on the status socket, the processes by pidfd, the look from outside, and the byte that lets it go.
+// Owns:    its end of the status socket, the go pipe and the pidfds; borrows the context and the handler.
+// Errors:  everything that goes wrong ends in on_ended() with its cause; a launch is never half there.
+// Threads: the supervisor's one.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "abi/launch_record.h"
+#include "supervisor/base/launch_context.h"
+#include "supervisor/launch/read_back.h"
+#include "supervisor/lifecycle/cause.h"
+#include "sys/pidfd.h"
+
+namespace rtsup::supervisor {
+
+class DialogueEvents {
+ public:
+  virtual ~DialogueEvents() = default;
+  // The filter is on; `listener` is the process's number for it.
+  virtual void on_filtered(int listener) = 0;
+  // No process of the launch is left.
+  virtual void on_ended(Cause cause) = 0;
+};
+
+class Dialogue {
+ public:
+  Dialogue(LaunchContext& context, DialogueEvents& events) : context_(context), events_(events) {}
+  ~Dialogue();
+  Dialogue(const Dialogue&) = delete;
+  Dialogue& operator=(const Dialogue&) = delete;
+
+  // The two ends that the launcher inherits; open until start().
+  Result<void> open();
+  [[nodiscard]] int status_end() const noexcept { return status_theirs_.get(); }
+  [[nodiscard]] int go_end() const noexcept { return go_theirs_.get(); }
+  Result<void> start(const LaunchInput& input, int plan_fd, int cgroup_folder,
+                     ExpectedProcess expected);
+
+  void send_signal(int signal) const;
+  // The process that runs the program: pid -1 until it was parked.
+  [[nodiscard]] const sys::Pidfd& process() const noexcept { return process_; }
+  // Ends it at once; `cause` is what on_ended() will say.
+  void fail(Cause cause);
+
+ private:
+  void on_status();
+  void on_record(const abi::LaunchRecord& record, pid_t writer);
+  void on_launcher_end();
+  void on_init_end();
+  void let_go();
+  void finish();
+  [[nodiscard]] Cause cause_of_end() const;
+
+  LaunchContext& context_;
+  DialogueEvents& events_;
+  sys::UniqueFd status_, status_theirs_;
+  sys::UniqueFd go_, go_theirs_;
+  sys::Pidfd launcher_, init_, process_;
+  ExpectedProcess expected_;
+  bool daemon_ = false;
+  bool went_ = false;
+  std::optional<pid_t> parked_;
+  std::optional<Error> failed_;
+  std::optional<int> exited_;       // wait status of the process, from its init
+  std::optional<Cause> own_cause_;  // what the supervisor itself found wrong
+  sys::ExitStatus last_status_;
+};
+
+}  // namespace rtsup::supervisor

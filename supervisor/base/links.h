@@ -1,0 +1,71 @@
+// BrokerLink, MonitorLink: the supervisor's ends of the links to its two daemons (abi/link.h, abi/monitor_link.h).
+// Owns:    the socket; the handler is borrowed. What comes in is hostile: a record of another size or magic is counted
+//          and dropped, and verbs act on nothing but the session or worker they name, which the handler looks up.
+// Errors:  sending: kUnavailable when the daemon does not read (its socket is full), kAborted when it is gone.
+// Threads: one at a time.
+#pragma once
+
+#include <cstdint>
+
+#include "abi/link.h"
+#include "abi/monitor_link.h"
+#include "sys/socket.h"
+
+namespace rtsup::supervisor {
+
+class BrokerReports {
+ public:
+  virtual ~BrokerReports() = default;
+  // `fd`: what came with kAttached, or nothing.
+  virtual void on_broker_report(const abi::LinkReport& report, sys::UniqueFd fd) = 0;
+};
+
+class BrokerLink {
+ public:
+  BrokerLink() noexcept = default;
+  BrokerLink(sys::UniqueFd socket, BrokerReports& reports)
+      : socket_(std::move(socket)), reports_(&reports) {}
+  [[nodiscard]] int fd() const noexcept { return socket_.get(); }
+  explicit operator bool() const noexcept { return socket_.is_open(); }
+
+  // Everything that has come; false once the broker has closed its end.
+  bool receive();
+  Result<void> attach(const abi::LinkCommand& command, const sys::UniqueFd& session) const;
+  Result<void> send(abi::LinkCommandVerb verb, uint32_t session, uint64_t number = 0) const;
+  [[nodiscard]] uint64_t malformed_count() const noexcept { return malformed_count_; }
+
+ private:
+  sys::UniqueFd socket_;
+  BrokerReports* reports_ = nullptr;
+  uint64_t malformed_count_ = 0;
+};
+
+class MonitorReports {
+ public:
+  virtual ~MonitorReports() = default;
+  virtual void on_monitor_report(const abi::MonitorReport& report) = 0;
+};
+
+class MonitorLink {
+ public:
+  MonitorLink() noexcept = default;
+  MonitorLink(sys::UniqueFd socket, MonitorReports& reports)
+      : socket_(std::move(socket)), reports_(&reports) {}
+  [[nodiscard]] int fd() const noexcept { return socket_.get(); }
+  explicit operator bool() const noexcept { return socket_.is_open(); }
+
+  bool receive();
+  Result<void> watch(uint32_t worker, const sys::UniqueFd& output, const sys::UniqueFd& error,
+                     const sys::UniqueFd& log) const;
+  Result<void> listen(uint32_t worker, int listener) const;
+  Result<void> forget(uint32_t worker) const;
+
+ private:
+  sys::UniqueFd socket_;
+  MonitorReports* reports_ = nullptr;
+};
+
+// Largest log of one instance before the monitor drops what its function writes.
+inline constexpr uint64_t kLogBytesMax = 8 << 20;
+
+}  // namespace rtsup::supervisor

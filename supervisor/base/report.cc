@@ -1,0 +1,100 @@
+#include "supervisor/base/report.h"
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "supervisor/control/request.h"
+
+namespace rtsup::supervisor {
+namespace {
+
+using nlohmann::ordered_json;
+
+int64_t milliseconds(Time time) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+}
+
+void add_usage(ordered_json& row, const sys::Cgroup* group) {
+  if (group == nullptr) {
+    return;
+  }
+  row["cgroup"] = group->shown_path();
+  if (const auto usage = group->usage()) {
+    row["memory_bytes"] = usage->memory_bytes;
+    row["memory_peak_bytes"] = usage->memory_peak_bytes;
+    row["cpu_ns"] = usage->cpu_ns;
+    row["processes"] = usage->processes;
+  }
+}
+
+ordered_json instance_row(const ReportInputs& inputs, uint32_t index) {
+  const Instance& instance = inputs.lifecycle.instance(index);
+  const manifest::Function& function = inputs.context.manifest.functions[instance.spec.function];
+  ordered_json row = {
+      {"function", function.name},           {"instance", instance.spec.instance},
+      {"state", state_name(instance.state)}, {"restarts", instance.restarts},
+      {"policy", function.policy.name},      {"policy_digest", function.policy.digest}};
+  if (instance.last_cause.kind != CauseKind::kNone) {
+    row["last_cause"] = {{"kind", kind_name(instance.last_cause.kind)},
+                         {"text", describe(instance.last_cause)}};
+  }
+  if (instance.state == InstanceState::kReady) {
+    row["uptime_ms"] = milliseconds(now() - instance.ready);
+  }
+  const Worker* const worker = inputs.workers.at(index);
+  if (worker != nullptr) {
+    row["pid"] = worker->pid();
+    row["uid"] = worker->host_uid();
+    row["digest"] = worker->digest();
+    add_usage(row, worker->group());
+  }
+  return row;
+}
+
+ordered_json daemon_row(const char* name, const Daemon* process, uint32_t restarts) {
+  ordered_json row = {{"name", name}, {"restarts", restarts}};
+  if (process != nullptr) {
+    row["pid"] = process->pid();
+    add_usage(row, process->group());
+  }
+  return row;
+}
+
+}  // namespace
+
+std::string format_report(const ReportInputs& inputs) {
+  ordered_json functions = ordered_json::array();
+  for (uint32_t index = 0; index < inputs.lifecycle.size(); ++index) {
+    functions.push_back(instance_row(inputs, index));
+  }
+  ordered_json accepted = ordered_json::array();
+  for (const sys::BoundaryFact& fact : inputs.boundaries.accepted) {
+    accepted.push_back({{"boundary", fact.name}, {"text", fact.text}});
+  }
+  const ordered_json answer = {
+      {"v", kControlVersion},
+      {"ok", true},
+      {"name", inputs.context.manifest.name},
+      {"manifest", inputs.context.manifest.path},
+      {"pid", ::getpid()},
+      {"uptime_ms", milliseconds(now() - inputs.started)},
+      {"accepted", std::move(accepted)},
+      {"violations", inputs.violation_count},
+      {"daemons",
+       {daemon_row("broker", inputs.daemons.broker_process(), inputs.daemons.broker_restarts()),
+        daemon_row("monitor", inputs.daemons.monitor_process(),
+                   inputs.daemons.monitor_restarts())}},
+      {"functions", std::move(functions)}};
+  return answer.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+std::string describe_refusal(uint64_t number) {
+  Error error;
+  error.status = static_cast<Status>(number & 0xff);
+  error.step = static_cast<Step>(number >> 16 & 0xffff);
+  error.sys_errno = static_cast<int32_t>(number >> 32);
+  return describe(error);
+}
+
+}  // namespace rtsup::supervisor

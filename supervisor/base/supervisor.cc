@@ -1,0 +1,313 @@
+#include "supervisor/base/supervisor.h"
+
+#include <sys/epoll.h>
+
+#include <csignal>
+#include <utility>
+
+#include "supervisor/base/report.h"
+#include "supervisor/logs/log.h"
+#include "sys/clock.h"
+#include "sys/random.h"
+
+namespace rtsup::supervisor {
+namespace {
+
+std::vector<InstanceSpec> specs_of(const manifest::Manifest& manifest) {
+  std::vector<InstanceSpec> specs;
+  for (uint32_t function = 0; function < manifest.functions.size(); ++function) {
+    for (uint32_t instance = 0; instance < manifest.functions[function].instances; ++instance) {
+      specs.push_back({.function = function,
+                       .instance = instance,
+                       .restart = manifest.functions[function].restart});
+    }
+  }
+  return specs;
+}
+
+ControlAnswer failure_answer(const char* code, std::string message) {
+  return {.line = format_failure({.code = code, .message = std::move(message)}), .fd = {}};
+}
+
+std::string instance_name(const manifest::Function& function, uint32_t instance) {
+  return function.instances > 1 ? function.name + "." + std::to_string(instance) : function.name;
+}
+
+}  // namespace
+
+Supervisor::Supervisor(PreparedBase& base, StartReporter& reporter)
+    : base_(base),
+      context_(*base.context),
+      reporter_(reporter),
+      daemons_(context_, *this, base.data_folder),
+      workers_(context_, daemons_, *this,
+               static_cast<uint32_t>(specs_of(context_.manifest).size())),
+      lifecycle_(specs_of(context_.manifest), workers_, sys::random_u64().value_or(1)),
+      control_(context_.loop, *this) {
+  workers_.connect(lifecycle_);
+}
+
+Supervisor::~Supervisor() = default;
+
+ExitCode Supervisor::run(const sys::SignalFd& signals) {
+  if (const Result<void> started = start(signals); !started) {
+    fail({.code = ExitCode::kFunctionFailed,
+          .text = "can not start the base: " + describe(started.error())});
+  }
+  if (const Result<void> ran = context_.loop.run(); !ran) {
+    context_.log.error("the event loop failed: " + describe(ran.error()));
+    return ExitCode::kFunctionFailed;
+  }
+  context_.loop.unwatch(signals.fd());
+  control_.close();
+  if (failure_) {
+    reporter_.on_failed(*failure_);
+    return failure_->code;
+  }
+  return ExitCode::kOk;
+}
+
+Result<void> Supervisor::start(const sys::SignalFd& signals) {
+  RTSUP_TRY(context_.loop.watch(signals.fd(), EPOLLIN,
+                                [this, &signals](uint32_t) { on_signal(signals); }));
+  RTSUP_ASSIGN(violations_, ViolationLog::create(context_.run.violations()));
+  RTSUP_TRY(control_.listen(context_.run.control_socket()));
+  context_.loop.add_deadline([this] { return lifecycle_.next_deadline(); },
+                             [this](Time time) { lifecycle_.on_time(time); });
+  lifecycle_.start_all(now());
+  return daemons_.start();
+}
+
+// The first signal stops in order, the second at once.
+void Supervisor::on_signal(const sys::SignalFd& signals) {
+  for (;;) {
+    const auto received = signals.read();
+    if (!received || !*received) {
+      return;
+    }
+    if (++stop_signals_ == 1) {
+      context_.log.info("stopping on signal " + std::to_string((*received)->signal));
+      stop();
+    } else if (stop_signals_ == 2) {
+      context_.log.warning("stopping at once");
+      lifecycle_.kill_all(now());
+    }
+  }
+}
+
+void Supervisor::stop() {
+  lifecycle_.stop_all(now());
+  context_.loop.post([this] {
+    if (lifecycle_.all_stopped() && !std::exchange(daemons_stopping_, true)) {
+      daemons_.stop();
+    }
+  });
+}
+
+void Supervisor::fail(BaseFailure failure) {
+  if (!failure_) {
+    context_.log.error(failure.text);
+    failure_ = std::move(failure);
+  }
+  stop();
+}
+
+void Supervisor::on_base_serving() {
+  context_.log.info("the base serves");
+  lifecycle_.on_base(true, "", now());
+}
+
+void Supervisor::on_broker_lost(const Cause& cause) {
+  context_.log.error("the broker ended (" + describe(cause) +
+                     "); it and every function are restarted");
+  operators_.clear();
+  lifecycle_.on_base(false, "broker", now());
+}
+
+void Supervisor::on_monitor_replaced() {
+  context_.log.info("a new monitor watches");
+  workers_.hand_over();
+}
+
+void Supervisor::on_base_failed(const std::string& daemon, const Cause& cause) {
+  lifecycle_.on_base(false, daemon, now());
+  fail({.code = exit_code_of(cause.kind),
+        .text = "the base's " + daemon + " failed: " + describe(cause) + "; see " +
+                context_.run.folder + "/daemons.log while it runs"});
+}
+
+void Supervisor::on_daemons_stopped() { context_.loop.stop(); }
+
+void Supervisor::on_broker_report(const abi::LinkReport& report, sys::UniqueFd) {
+  if (report.verb == abi::LinkReportVerb::kServing) {
+    daemons_.on_broker_serving();
+    return;
+  }
+  if (report.verb == abi::LinkReportVerb::kRefused) {
+    context_.log.error("the broker can not start: " + describe_refusal(report.number));
+    return;
+  }
+  if (report.verb == abi::LinkReportVerb::kViolation) {
+    if (const Worker* const worker = workers_.by_session(report.session)) {
+      const auto time = static_cast<uint64_t>(sys::realtime_ns());
+      violations_->append(violation_line(offender(*worker), report, time));
+    }
+  }
+  workers_.on_report(report);
+}
+
+void Supervisor::on_monitor_report(const abi::MonitorReport& report) {
+  if (report.verb == abi::MonitorReportVerb::kWatching) {
+    daemons_.on_monitor_watching();
+    return;
+  }
+  const Worker* const worker = workers_.by_worker(report.worker);
+  if (worker == nullptr || report.verb != abi::MonitorReportVerb::kViolation) {
+    return;
+  }
+  violations_->append(violation_line(offender(*worker), report));
+  workers_.on_violation(*worker, report);
+}
+
+Offender Supervisor::offender(const Worker& worker) const {
+  return {.application = context_.manifest.name,
+          .function = worker.function().name,
+          .instance = worker.identity().instance,
+          .worker = worker.identity().worker,
+          .pid = worker.pid()};
+}
+
+const manifest::Function& Supervisor::function_of(const Instance& instance) const {
+  return context_.manifest.functions[instance.spec.function];
+}
+
+void Supervisor::on_instance_changed(uint32_t index, InstanceState before) {
+  const Instance& instance = lifecycle_.instance(index);
+  const manifest::Function& function = function_of(instance);
+  log_change(instance, instance_name(function, instance.spec.instance), before);
+  if (instance.state == InstanceState::kReady && !running_) {
+    reporter_.on_function_ready(function.name, instance.spec.instance,
+                                instance.ready - instance.started);
+  }
+  // Not from within the lifecycle.
+  context_.loop.post([this, index] { check_start(lifecycle_.instance(index)); });
+}
+
+void Supervisor::log_change(const Instance& instance, const std::string& name,
+                            InstanceState before) {
+  const std::string cause = describe(instance.last_cause);
+  switch (instance.state) {
+    case InstanceState::kReady:
+      context_.log.info(name + " is ready");
+      return;
+    case InstanceState::kWaiting:
+      if (before != InstanceState::kStopped) {
+        context_.log.warning(name + " ended (" + cause + "); it is started again");
+      }
+      return;
+    case InstanceState::kFailed:
+      context_.log.error(name + " failed: " + cause);
+      return;
+    case InstanceState::kFinished:
+    case InstanceState::kStopped:
+      context_.log.info(name + " ended (" + cause + ")");
+      return;
+    default:
+      return;
+  }
+}
+
+// Until all have been READY, an instance that ends ends the start. Afterwards, stopping is over when the last has ended.
+void Supervisor::check_start(const Instance& instance) {
+  if (lifecycle_.stopping()) {
+    stop();
+    return;
+  }
+  if (running_) {
+    return;
+  }
+  if (lifecycle_.all_ready()) {
+    running_ = true;
+    reporter_.on_started();
+    return;
+  }
+  const bool ended = instance.state == InstanceState::kWaiting ||
+                     instance.state == InstanceState::kFailed ||
+                     instance.state == InstanceState::kFinished;
+  if (ended && is_death(instance.last_cause)) {
+    const manifest::Function& function = function_of(instance);
+    fail({.code = exit_code_of(instance.last_cause.kind),
+          .text = "function " + instance_name(function, instance.spec.instance) +
+                  " did not start: " + describe(instance.last_cause),
+          .function = function.name,
+          .instance = instance.spec.instance});
+  }
+}
+
+ControlAnswer Supervisor::on_request(uint64_t client, const ControlRequest& request) {
+  switch (request.op) {
+    case ControlOp::kPs:
+      return {.line = report(), .fd = {}};
+    case ControlOp::kStop:
+      context_.log.info("stopping on request");
+      context_.loop.post([this] { stop(); });
+      return {.line = format_ok(), .fd = {}};
+    case ControlOp::kRestart:
+      return restart_function(request.function);
+    case ControlOp::kSession:
+      return open_session(client);
+  }
+  return failure_answer("BAD_REQUEST", "unknown op");
+}
+
+ControlAnswer Supervisor::restart_function(const std::string& name) {
+  for (uint32_t function = 0; function < context_.manifest.functions.size(); ++function) {
+    if (context_.manifest.functions[function].name == name) {
+      context_.log.info("restarting " + name + " on request");
+      lifecycle_.restart(function, now());
+      return {.line = format_ok(), .fd = {}};
+    }
+  }
+  return failure_answer("NOT_FOUND", "there is no function \"" + name + "\"");
+}
+
+// The caller's end of a session whose other end is attached at the broker as principal operator.
+ControlAnswer Supervisor::open_session(uint64_t client) {
+  auto pair = sys::create_seqpacket_pair();
+  if (!pair || !daemons_.broker() ||
+      !sys::shutdown_socket(pair->first.get(), sys::Direction::kRead)) {
+    return failure_answer("UNAVAILABLE", "the base does not serve at the moment; try again");
+  }
+  abi::LinkCommand command{};
+  command.session = workers_.next_session();
+  command.principal = abi::PrincipalKind::kOperator;
+  command.epoch = command.session;
+  if (const Result<void> attached = daemons_.broker().attach(command, pair->first); !attached) {
+    return failure_answer("UNAVAILABLE",
+                          "the broker takes no session: " + describe(attached.error()));
+  }
+  operators_.emplace(client, command.session);
+  return {.line = format_ok(), .fd = std::move(pair->second)};
+}
+
+void Supervisor::on_client_gone(uint64_t client) {
+  const auto [first, last] = operators_.equal_range(client);
+  for (auto session = first; session != last; ++session) {
+    if (daemons_.broker()) {
+      (void)daemons_.broker().send(abi::LinkCommandVerb::kDetach, session->second);
+    }
+  }
+  operators_.erase(client);
+}
+
+std::string Supervisor::report() const {
+  return format_report({.context = context_,
+                        .boundaries = base_.boundaries,
+                        .daemons = daemons_,
+                        .workers = workers_,
+                        .lifecycle = lifecycle_,
+                        .started = started_,
+                        .violation_count = violations_ ? violations_->count() : 0});
+}
+
+}  // namespace rtsup::supervisor

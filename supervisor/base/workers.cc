@@ -1,0 +1,176 @@
+#include "supervisor/base/workers.h"
+
+#include <csignal>
+#include <utility>
+
+#include "supervisor/base/violations.h"
+#include "supervisor/logs/log.h"
+
+namespace rtsup::supervisor {
+
+Workers::Workers(LaunchContext& context, Daemons& daemons, InstanceObserver& observer,
+                 uint32_t count)
+    : context_(context),
+      daemons_(daemons),
+      observer_(observer),
+      workers_(count),
+      killed_before_(count, false) {}
+
+void Workers::launch(uint32_t index) {
+  const InstanceSpec& spec = lifecycle_->instance(index).spec;
+  const WorkerIdentity identity{.worker = ++last_worker_,
+                                .session = next_session(),
+                                .index = index,
+                                .function = spec.function,
+                                .instance = spec.instance};
+  killed_before_[index] = false;
+  workers_[index] = std::make_unique<Worker>(context_, *this, identity);
+  workers_[index]->start();
+}
+
+void Workers::drain(uint32_t index) {
+  const Worker* const worker = at(index);
+  if (worker == nullptr || !daemons_.broker() ||
+      !daemons_.broker().send(abi::LinkCommandVerb::kDrain, worker->identity().session)) {
+    context_.loop.post([this, index] { lifecycle_->on_drained(index, now()); });
+  }
+}
+
+void Workers::terminate(uint32_t index) {
+  if (const Worker* const worker = at(index)) {
+    worker->send_signal(SIGTERM);
+  }
+}
+
+// First its init, with which everything in its process namespace ends; from the second time on the whole group.
+void Workers::kill(uint32_t index) {
+  if (const Worker* const worker = at(index)) {
+    worker->send_signal(SIGKILL);
+    if (killed_before_[index]) {
+      worker->kill_group();
+    }
+    killed_before_[index] = true;
+  }
+}
+
+void Workers::changed(uint32_t index, InstanceState before) {
+  observer_.on_instance_changed(index, before);
+}
+
+const Worker* Workers::by_session(uint32_t session) const {
+  for (const auto& worker : workers_) {
+    if (worker && worker->identity().session == session) {
+      return worker.get();
+    }
+  }
+  return nullptr;
+}
+
+const Worker* Workers::by_worker(uint32_t number) const {
+  for (const auto& worker : workers_) {
+    if (worker && worker->identity().worker == number) {
+      return worker.get();
+    }
+  }
+  return nullptr;
+}
+
+void Workers::on_worker_output(Worker& worker) {
+  if (daemons_.monitor_watches() &&
+      !daemons_.monitor().watch(worker.identity().worker, worker.output(), worker.error_output(),
+                                worker.log())) {
+    context_.log.warning("the monitor does not take the output of " + worker.function().name);
+  }
+}
+
+void Workers::on_worker_confined(Worker& worker) {
+  const WorkerIdentity& identity = worker.identity();
+  if (daemons_.monitor_watches() &&
+      !daemons_.monitor().listen(identity.worker, worker.listener())) {
+    // Without one a forbidden call is answered by nobody: the worker waits in it, and the supervisor holds the listener.
+    context_.log.warning("the monitor does not take the listener of " + worker.function().name);
+  }
+  abi::LinkCommand command{};
+  command.session = identity.session;
+  command.function = identity.function;
+  command.principal = abi::PrincipalKind::kFunction;
+  command.instance = identity.instance;
+  command.epoch = identity.session;
+  const sys::UniqueFd session = worker.take_session();
+  if (const Result<void> attached = daemons_.broker().attach(command, session); !attached) {
+    end_later(identity.index, {.kind = CauseKind::kLaunchFailed, .error = attached.error()});
+  }
+}
+
+// Whatever the daemons had to say about it comes before its end is judged.
+void Workers::on_worker_ending(Worker& worker) {
+  daemons_.receive();
+  if (daemons_.broker()) {
+    (void)daemons_.broker().send(abi::LinkCommandVerb::kDetach, worker.identity().session);
+  }
+  if (daemons_.monitor_watches()) {
+    (void)daemons_.monitor().forget(worker.identity().worker);
+  }
+}
+
+void Workers::on_worker_ended(Worker& worker, Cause cause) {
+  context_.loop.post([this, index = worker.identity().index, cause = std::move(cause)] {
+    workers_[index].reset();
+    lifecycle_->on_ended(index, cause, now());
+  });
+}
+
+void Workers::end_later(uint32_t index, Cause cause) {
+  context_.loop.post(
+      [this, index, cause = std::move(cause)] { lifecycle_->end_now(index, cause, now()); });
+}
+
+void Workers::on_report(const abi::LinkReport& report) {
+  const Worker* const worker = by_session(report.session);
+  if (worker == nullptr) {
+    return;  // gone already
+  }
+  const uint32_t index = worker->identity().index;
+  switch (report.verb) {
+    case abi::LinkReportVerb::kReady:
+      lifecycle_->on_ready(index, now());
+      return;
+    case abi::LinkReportVerb::kDrained:
+      lifecycle_->on_drained(index, now());
+      return;
+    case abi::LinkReportVerb::kFailed:
+      lifecycle_->end_now(
+          index,
+          {.kind = CauseKind::kStartFailed, .number = static_cast<int64_t>(report.number & 0xff)},
+          now());
+      return;
+    case abi::LinkReportVerb::kViolation:
+    case abi::LinkReportVerb::kEndWorker:
+      lifecycle_->end_now(
+          index, {.kind = CauseKind::kChannel, .number = static_cast<int64_t>(report.reason)},
+          now());
+      return;
+    default:
+      return;
+  }
+}
+
+void Workers::on_violation(const Worker& worker, const abi::MonitorReport& report) {
+  lifecycle_->end_now(worker.identity().index,
+                      {.kind = CauseKind::kForbiddenCall, .detail = describe_call(report)}, now());
+}
+
+void Workers::hand_over() {
+  for (const auto& worker : workers_) {
+    if (!worker) {
+      continue;
+    }
+    on_worker_output(*worker);
+    if (worker->confined() &&
+        !daemons_.monitor().listen(worker->identity().worker, worker->listener())) {
+      context_.log.warning("the monitor does not take the listener of " + worker->function().name);
+    }
+  }
+}
+
+}  // namespace rtsup::supervisor
