@@ -1,0 +1,174 @@
+#include "supervisor/cli/command_line.h"
+
+#include <charconv>
+#include <CLI/CLI.hpp>
+#include <sstream>
+
+#include "supervisor/exit_code.h"
+
+namespace rtsup::cli {
+namespace {
+
+constexpr const char* kAbout =
+    "rtsup runs functions, each in a sandbox of its own, on one base that gives them state,\n"
+    "calls to each other and more through shared memory.\n\n"
+    "  rtsup start examples/shop/manifest.json      run it, until Ctrl-C\n"
+    "  rtsup invoke cart --method add --data '...'  call a function of what runs\n"
+    "  rtsup ps                                     see how it is";
+
+constexpr const char* kFooter =
+    "Exit codes: 0 ok, 1 the function failed, 2 usage, 3 manifest or policy wrong, 4 not running,\n"
+    "5 a boundary can not be enforced, 6 denied, 7 deadline.\n"
+    "Run folders are below $RTSUP_RUN_DIR (default /run/rtsup, or $XDG_RUNTIME_DIR/rtsup),\n"
+    "state below $RTSUP_STATE_DIR (default /var/lib/rtsup, or $XDG_STATE_HOME/rtsup).";
+
+void add_start(CLI::App& app, Options& options) {
+  CLI::App* const start =
+      app.add_subcommand("start", "Run what a manifest describes, until stopped");
+  start->add_option("manifest", options.manifest, "The manifest")->type_name("FILE")->required();
+  start->add_flag("-d,--detach", options.detach,
+                  "Return once all functions are READY, and leave the base running");
+  start->callback([&options] { options.verb = Verb::kStart; });
+}
+
+void add_control(CLI::App& app, Options& options) {
+  CLI::App* const stop = app.add_subcommand("stop", "Stop it in order; or sweep up after a crash");
+  stop->callback([&options] { options.verb = Verb::kStop; });
+
+  CLI::App* const restart =
+      app.add_subcommand("restart", "Start a function afresh, with its file as it is now");
+  restart->add_option("function", options.function, "The function")
+      ->type_name("FUNCTION")
+      ->required();
+  restart->callback([&options] { options.verb = Verb::kRestart; });
+
+  CLI::App* const ps = app.add_subcommand("ps", "Show functions, their states, causes and use");
+  ps->add_flag("--json", options.json, "As JSON, for programs (docs/formats/control.md)");
+  ps->callback([&options] { options.verb = Verb::kPs; });
+}
+
+void add_invoke(CLI::App& app, Options& options) {
+  CLI::App* const invoke = app.add_subcommand(
+      "invoke",
+      "Call a function; its answer goes to standard output, its status to standard error");
+  invoke->add_option("function", options.function, "The function")
+      ->type_name("FUNCTION")
+      ->required();
+  CLI::Option* const data =
+      invoke->add_option("--data", options.data, "What to send")->type_name("TEXT");
+  invoke->add_option("--file", options.file, "Send what is in this file; - is standard input")
+      ->type_name("FILE")
+      ->excludes(data);
+  invoke->add_option("--method", options.method, "What the function reads as event.method")
+      ->type_name("NAME");
+  invoke->add_option("--content-type", options.content_type, "Of what is sent")->type_name("TYPE");
+  invoke->add_option("--timeout", options.timeout, "How long to wait: 250ms, 5s, 2m")
+      ->type_name("TIME")
+      ->default_str("5s")
+      ->check([](const std::string& text) {
+        return parse_duration(text) == 0 ? "expected a time of at most 1h, such as 250ms, 5s or 2m"
+                                         : "";
+      });
+  invoke->callback([&options] { options.verb = Verb::kInvoke; });
+}
+
+void add_logs(CLI::App& app, Options& options) {
+  CLI::App* const logs =
+      app.add_subcommand("logs", "Show what functions wrote to standard output and error, escaped");
+  logs->add_option("function", options.function, "Only this function; all otherwise")
+      ->type_name("FUNCTION");
+  logs->add_flag("-f,--follow", options.follow, "Go on as more is written, until the base stops");
+  logs->callback([&options] { options.verb = Verb::kLogs; });
+}
+
+void add_checks(CLI::App& app, Options& options) {
+  CLI::App* const validate =
+      app.add_subcommand("validate", "Find every mistake in a manifest and its policies");
+  validate->add_option("manifest", options.manifest, "The manifest")->type_name("FILE")->required();
+  validate->callback([&options] { options.verb = Verb::kValidate; });
+
+  CLI::App* const schema = app.add_subcommand("schema", "Print a JSON Schema, for editors");
+  schema->add_option("what", options.schema, "manifest or policy")
+      ->type_name("WHAT")
+      ->required()
+      ->check(CLI::IsMember({"manifest", "policy"}));
+  schema->callback([&options] { options.verb = Verb::kSchema; });
+
+  CLI::App* const doctor =
+      app.add_subcommand("doctor", "Say which boundaries this machine can enforce, and how");
+  doctor->add_flag("--json", options.json, "As JSON, for programs");
+  doctor->callback([&options] { options.verb = Verb::kDoctor; });
+
+  app.add_subcommand("version", "Print the version")->callback([&options] {
+    options.verb = Verb::kVersion;
+  });
+}
+
+Ending explain(CLI::App& app, const std::string& topic) {
+  if (topic.empty()) {
+    return {.code = 0, .output = app.help(), .error = {}};
+  }
+  for (const CLI::App* const command :
+       app.get_subcommands([&topic](const CLI::App* one) { return one->get_name() == topic; })) {
+    return {.code = 0, .output = command->help(), .error = {}};
+  }
+  return {
+      .code = static_cast<int>(supervisor::ExitCode::kUsage),
+      .output = {},
+      .error = "There is no command \"" + topic + "\". Run with --help for more information.\n"};
+}
+
+}  // namespace
+
+uint64_t parse_duration(const std::string& text) {
+  constexpr uint64_t kHourNs = 3'600'000'000'000;
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string unit(end, text.data() + text.size());
+  const uint64_t scale = unit == "ms"  ? 1'000'000
+                         : unit == "s" ? 1'000'000'000
+                         : unit == "m" ? 60'000'000'000
+                                       : 0;
+  if (error != std::errc() || scale == 0 || number > kHourNs / scale) {
+    return 0;
+  }
+  return number * scale;
+}
+
+std::variant<Options, Ending> parse_command_line(int argc, const char* const* argv) {
+  Options options;
+  CLI::App app(kAbout, "rtsup");
+  app.require_subcommand(1);
+  app.set_help_flag("-h,--help", "Print this help, or that of a command");
+  // Before or behind the command.
+  app.fallthrough();
+  app.add_option("-n,--name", options.name, "Which application is meant, when more than one runs")
+      ->type_name("NAME")
+      ->envname("RTSUP_NAME");
+  add_start(app, options);
+  add_control(app, options);
+  add_invoke(app, options);
+  add_logs(app, options);
+  add_checks(app, options);
+  app.footer(kFooter);  // after the commands: they would inherit it
+  // `rtsup help` and `rtsup help start` are what fingers type.
+  std::string topic;
+  CLI::App* const help = app.add_subcommand("help", "Print this help, or that of a command");
+  help->add_option("command", topic, "The command")->type_name("COMMAND");
+  try {
+    app.parse(argc, argv);
+    options.has_data = app.get_subcommand("invoke")->count("--data") > 0;
+    if (help->parsed()) {
+      return explain(app, topic);
+    }
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream output;
+    std::ostringstream mistake;
+    const bool asked = app.exit(error, output, mistake) == 0;
+    const auto code = asked ? supervisor::ExitCode::kOk : supervisor::ExitCode::kUsage;
+    return Ending{.code = static_cast<int>(code), .output = output.str(), .error = mistake.str()};
+  }
+  return options;
+}
+
+}  // namespace rtsup::cli

@@ -1,0 +1,52 @@
+// Command line of `rtsup`: what can be asked for, and the help that explains it.
+// Owns:    plain values. Threads: one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace rtsup::cli {
+
+enum class Verb : uint8_t {
+  kStart,
+  kStop,
+  kRestart,
+  kPs,
+  kInvoke,
+  kLogs,
+  kValidate,
+  kSchema,
+  kDoctor,
+  kVersion,
+};
+
+struct Options {
+  Verb verb = Verb::kVersion;
+  std::string name;      // -n: which instance; empty = the only one running
+  std::string manifest;  // start, validate
+  std::string function;  // restart, invoke, logs
+  std::string schema;    // "manifest" or "policy"
+  std::string data;
+  std::string file;  // "-" = standard input
+  std::string method;
+  std::string content_type;
+  std::string timeout;  // "5s"
+  bool detach = false;
+  bool json = false;
+  bool follow = false;
+  bool has_data = false;
+};
+
+// What to do, or what to print and exit with (help, or a mistake).
+struct Ending {
+  int code = 0;
+  std::string output;  // standard output
+  std::string error;   // standard error
+};
+std::variant<Options, Ending> parse_command_line(int argc, const char* const* argv);
+
+// "250ms", "5s", "2m" in nanoseconds; 0 when it is none, or longer than an hour.
+uint64_t parse_duration(const std::string& text);
+
+}  // namespace rtsup::cli

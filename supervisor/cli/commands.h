@@ -1,0 +1,22 @@
+// The commands of `rtsup`, one function each. They print, and say what to exit with (docs/formats/exit-codes.md).
+// Threads: one.
+#pragma once
+
+#include "supervisor/cli/command_line.h"
+#include "supervisor/exit_code.h"
+
+namespace rtsup::cli {
+
+using supervisor::ExitCode;
+
+ExitCode start(const Options& options);
+ExitCode stop(const Options& options);
+ExitCode restart(const Options& options);
+ExitCode ps(const Options& options);
+ExitCode invoke(const Options& options);
+ExitCode logs(const Options& options);
+ExitCode validate(const Options& options);
+ExitCode schema(const Options& options);
+ExitCode doctor(const Options& options);
+
+}  // namespace rtsup::cli

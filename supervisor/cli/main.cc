@@ -1,0 +1,60 @@
+// rtsup: the command line, and, with `start`, the supervisor.
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <variant>
+
+#include "supervisor/cli/commands.h"
+#include "supervisor/cli/terminal.h"
+
+namespace rtsup::cli {
+namespace {
+
+ExitCode run(const Options& options) {
+  switch (options.verb) {
+    case Verb::kStart:
+      return start(options);
+    case Verb::kStop:
+      return stop(options);
+    case Verb::kRestart:
+      return restart(options);
+    case Verb::kPs:
+      return ps(options);
+    case Verb::kInvoke:
+      return invoke(options);
+    case Verb::kLogs:
+      return logs(options);
+    case Verb::kValidate:
+      return validate(options);
+    case Verb::kSchema:
+      return schema(options);
+    case Verb::kDoctor:
+      return doctor(options);
+    case Verb::kVersion:
+      print("rtsup " RTSUP_VERSION "\n");
+      return ExitCode::kOk;
+  }
+  return ExitCode::kUsage;
+}
+
+int run_main(int argc, char** argv) {
+  const auto parsed = parse_command_line(argc, argv);
+  if (const auto* const ending = std::get_if<Ending>(&parsed)) {
+    print(ending->output);
+    (void)std::fputs(ending->error.c_str(), stderr);
+    return ending->code;
+  }
+  return static_cast<int>(run(std::get<Options>(parsed)));
+}
+
+}  // namespace
+}  // namespace rtsup::cli
+
+int main(int argc, char** argv) {
+  try {
+    return rtsup::cli::run_main(argc, argv);
+  } catch (const std::exception& error) {
+    (void)std::fprintf(stderr, "rtsup: %s\n", error.what());
+    return static_cast<int>(rtsup::cli::ExitCode::kFunctionFailed);
+  }
+}
