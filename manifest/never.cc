@@ -25,7 +25,7 @@ constexpr std::string_view kPeek = "it reaches into other processes";
 constexpr std::string_view kKernel = "it changes the kernel or the machine as a whole";
 constexpr std::string_view kIoUring = "its requests pass by the filter";
 constexpr std::string_view kSurface = "it opens kernel code that no function needs";
-constexpr std::string_view vocabulary = "keys are shared between processes";
+constexpr std::string_view kSharedKeys = "keys are shared between processes";
 constexpr std::string_view kHandle = "it opens files past the mounts";
 
 constexpr NeverCall kNeverCalls[] = {
@@ -51,9 +51,9 @@ constexpr NeverCall kNeverCalls[] = {
     {"uselib", kSurface},
     {"remap_file_pages", kSurface},
     {"memfd_secret", kSurface},
-    {"keyctl", vocabulary},
-    {"add_key", vocabulary},
-    {"request_key", vocabulary},
+    {"keyctl", kSharedKeys},
+    {"add_key", kSharedKeys},
+    {"request_key", kSharedKeys},
     {"mount", kMounts},
     {"umount2", kMounts},
     {"pivot_root", kMounts},

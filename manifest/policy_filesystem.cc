@@ -124,7 +124,7 @@ std::string source_of(const Written& written, const std::string& folder,
   const FileSystem& files = sources.files;
   Mistakes& mistakes = sources.mistakes;
   const std::string path = files.absolute(path_from(folder, written.path));
-  const std::string resolved = files.resolve(path);
+  std::string resolved = files.resolve(path);
   if (resolved.empty()) {
     mistakes.add(*written.node, quote(path) + ": there is no such file or folder");
     return {};
