@@ -1,8 +1,9 @@
 // BlockMap: which blocks of a region's arena are taken. Private to the side that writes the arena:
 // never in shared memory, so nothing the other side does can corrupt it. First fit, so that a
-// lightly used arena keeps to the same few cache lines. Owns:    nothing; the caller pairs each
-// take() with one give() of the same offset and size. Units:   bytes in, byte offsets out; rounded
-// up to blocks of kBlockBytes. Threads: one at a time. Allocates nothing.
+// lightly used arena keeps to the same few cache lines.
+// Owns:    nothing; the caller pairs each take() with one give() of the same offset and size.
+// Units:   bytes in, byte offsets out; rounded up to blocks of kBlockBytes.
+// Threads: one at a time. Allocates nothing.
 #pragma once
 
 #include <bit>

@@ -1,28 +1,34 @@
 // The shared-memory layout of a session, version 1. Frozen: documented in docs/formats/channel.md.
 //
-// Two regions with one writer each. *Up* is written by the worker and mapped read-only by the base; *down* the other way
-// round. Indices count frames from 0 and never wrap in practice (64 bits); the slot is index & (kRingFrames - 1).
-// An index stands in the region of the side that advances it:
+// Two regions with one writer each. *Up* is written by the worker and mapped read-only by the base;
+// *down* the other way round. Indices count frames from 0 and never wrap in practice (64 bits); the
+// slot is index & (kRingFrames - 1). An index stands in the region of the side that advances it:
 //
-//   up:    request_tail   the worker has published so many frames        (release; partner: the base's acquire load)
-//          down_head      the worker has copied so many frames of down   (release; frees ring slots of down)
-//          asleep         1 while a thread of the worker sleeps, or is about to, on down.wake_word (seq_cst; see below)
-//          released[]     generation up to which lease i of down's arena was given back (release)
-//   down:  response_tail  the base has published so many frames          (release; partner: the worker's acquire load)
-//          up_head        the base has copied so many frames of up       (release; frees ring slots of up)
-//          wake_word      futex word of the worker's sleepers; the base adds 1 and wakes when up.asleep is set
+//   up:    request_tail   the worker has published so many frames
+//          down_head      the worker has copied so many frames of down: frees ring slots of down
+//          asleep         1 while a thread of the worker sleeps, or is about to, on down.wake_word
+//          released[]     generation up to which lease i of down's arena was given back
+//   down:  response_tail  the base has published so many frames
+//          up_head        the base has copied so many frames of up: frees ring slots of up
+//          wake_word      futex word of the worker's sleepers; the base adds 1 and wakes them
 //          hot            1 while the base polls this session without a doorbell
-//          ending         1 once the base asks the worker to stop serving: it destroys its function and leaves
+//          ending         1 once the base asks the worker to leave, after destroying its function
 //   shard: asleep         1 while the base's shard sleeps, or is about to, in epoll_wait
 //
-// Doorbells. The worker rings (writes 1 to the eventfd) after publishing iff shard.asleep || !down.hot. The base wakes
-// after publishing iff up.asleep. Publishing store, flag load, flag store and re-check are all seq_cst on both sides, so one
-// of the two always sees the other (Dekker's pattern). At most one thread of a worker sleeps on wake_word.
+// Orders. The writer stores an index with release or stronger, after the frame and its bytes; the
+// reader loads it with acquire. released[] likewise: release after the last read of the lease.
 //
-// Memory of up's frames: the ranges of a request stay the base's until its answer was taken up; the ranges of a response until
-// up_head has passed its frame. A worker has at most kRingFrames unanswered requests; one more is a flood and ends the session.
+// Doorbells. The worker rings (writes 1 to the eventfd) after publishing iff shard.asleep ||
+// !down.hot. The base wakes after publishing iff up.asleep. Publishing store, flag load, flag store
+// and re-check are all seq_cst on both sides, so one of the two always sees the other (Dekker's
+// pattern). At most one thread of a worker sleeps on wake_word.
 //
-// Windows: 1..kWindowsMax are written by the worker, the next kWindowsMax by the base. An empty range is all zero.
+// Memory of up's frames: the ranges of a request stay the base's until its answer was taken up; the
+// ranges of a response until up_head has passed its frame. A worker has at most kRingFrames
+// unanswered requests; one more is a flood and ends the session.
+//
+// Windows: 1..kWindowsMax are written by the worker, the next kWindowsMax by the base. An empty
+//          range is all zero.
 #pragma once
 
 #include <atomic>
@@ -119,7 +125,8 @@ struct DownHeader {
   uint16_t abi_minor;
   uint64_t epoch;
   SharedU32 spin_budget_ns;  // how long the worker may spin before it sleeps; 0 = never
-  SharedU32 ending;          // seq_cst, before asleep is read; partner: the worker's load after it set asleep
+  // seq_cst, before asleep is read; partner: the worker's load after it set asleep
+  SharedU32 ending;
   alignas(kLine) SharedU64 response_tail;
   alignas(kLine) SharedU64 up_head;
   alignas(kLine) SharedU32 wake_word;

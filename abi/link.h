@@ -41,7 +41,8 @@ enum class LinkReportVerb : uint32_t {
   kFailed = 4,    // the worker called session.failed; number = abi::LoadFailure
   kViolation =
       5,  // malformed input; the session is ended; reason = ViolationReason, number = its figure
-  kEndWorker = 6,  // end the worker: its session could not be attached; number and epoch as of kRefused
+  // end the worker: its session could not be attached; number and epoch as of kRefused
+  kEndWorker = 6,
   kDrained = 7,
   kRefused = 8,  // the broker cannot start; reason = ViolationReason::kNone, number = packed
                  // rtsup::Error (8 bytes)
@@ -60,7 +61,7 @@ enum class ViolationReason : uint32_t {
   kCorrelation = 8,      // an answer to an event that was never asked, or asked of another
   kLease = 9,            // a lease given back that was not held
   kRegionHole = 10,      // a region or window is not wholly prefaulted
-  kAbiVersion = 11,       // the SDK's ABI major is not the base's; number = major << 16 | minor
+  kAbiVersion = 11,      // the SDK's ABI major is not the base's; number = major << 16 | minor
   kFlood = 12,           // more requests than the session's budget allows for long
   kUnread = 13,          // answers not taken up within the deadline
   kSilent = 14,          // an event not answered within its deadline
@@ -79,18 +80,21 @@ struct LinkReport {
 };
 static_assert(sizeof(LinkReport) == 64);
 
-// An Error without its number, in 8 bytes. What comes back is checked: both ends need not trust each other.
+// An Error without its number, in 8 bytes. What comes back is checked: both ends need not trust
+// each other.
 constexpr uint64_t pack_error(const Error& error) noexcept {
-  return uint64_t{static_cast<uint8_t>(error.status)} | uint64_t{static_cast<uint16_t>(error.step)} << 16 |
+  return uint64_t{static_cast<uint8_t>(error.status)} |
+         uint64_t{static_cast<uint16_t>(error.step)} << 16 |
          uint64_t{static_cast<uint32_t>(error.sys_errno)} << 32;
 }
 constexpr Error unpack_error(uint64_t packed, int64_t number = 0) noexcept {
   const auto status = static_cast<uint8_t>(packed);
   const auto step = static_cast<uint16_t>(packed >> 16);
-  return {.status = status <= kStatusMax ? static_cast<Status>(status) : Status::kInternal,
-          .step = step < static_cast<uint16_t>(Step::kCount) ? static_cast<Step>(step) : Step::kNone,
-          .sys_errno = static_cast<int32_t>(packed >> 32),
-          .number = number};
+  return {
+      .status = status <= kStatusMax ? static_cast<Status>(status) : Status::kInternal,
+      .step = step < static_cast<uint16_t>(Step::kCount) ? static_cast<Step>(step) : Step::kNone,
+      .sys_errno = static_cast<int32_t>(packed >> 32),
+      .number = number};
 }
 
 }  // namespace rtsup::abi

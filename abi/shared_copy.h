@@ -1,5 +1,6 @@
 // Copying out of and into memory that another process maps. The only way in which either side reads
-// the other's bytes. Threads: any. Allocates nothing.
+// the other's bytes.
+// Threads: any. Allocates nothing.
 #pragma once
 
 #include <atomic>

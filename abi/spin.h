@@ -1,8 +1,9 @@
 // SpinGovernor: decides how long to spin before sleeping, from how well spinning did before. Both
 // sides of the channel use it. While spins succeed it allows a few times their usual length; after
 // misses in a row it lets more and more sleeps pass without a spin (up to 255), so that one CPU, or
-// a slow peer, costs next to nothing, and finds back with the first success. Units:   nanoseconds;
-// a limit of 0 means never. Threads: one at a time.
+// a slow peer, costs next to nothing, and finds back with the first success.
+// Units:   nanoseconds; a limit of 0 means never.
+// Threads: one at a time.
 #pragma once
 
 #include <algorithm>

@@ -1,11 +1,12 @@
-// ChannelTransport: the worker's side of the shared-memory channel (abi/layout.h).
-// Any number of threads call at once. One of those that wait leads: it reads the down ring for all,
-// spins within the base's budget and then sleeps on down.wake_word. The others sleep on one private
-// word until the leader has news or leaves the lead. Owns:    the session's regions and windows.
-// Answers and events point into them: release() before the transport goes. Errors:  a call's Answer
-// carries UNAVAILABLE (the base is gone), RESOURCE_EXHAUSTED (no memory for the request within the
-//          deadline, or larger than the base takes), DEADLINE_EXCEEDED (also by the library's own
-//          clock, a while after the base's).
+// ChannelTransport: the worker's side of the shared-memory channel (abi/layout.h). Any number of
+// threads call at once. One of those that wait leads: it reads the down ring for all, spins within
+// the base's budget and then sleeps on down.wake_word. The others sleep on one private word until
+// the leader has news or leaves the lead.
+// Owns:    the session's regions and windows. Answers and events point into them: release() before
+//          the transport goes.
+// Errors:  a call's Answer carries UNAVAILABLE (the base is gone), RESOURCE_EXHAUSTED (no memory
+//          for the request within the deadline, or larger than the base takes), DEADLINE_EXCEEDED
+//          (also by the library's own clock, a while after the base's).
 // Threads: as transport.h says.
 #pragma once
 

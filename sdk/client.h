@@ -1,6 +1,7 @@
 // The process's one session, and what every typed call shares: how it is encoded, sent and handed
 // out. The C ABI has no handle for a session, because a function has exactly one; hence the one
-// global of the library, kept here. Threads: any, except set_transport().
+// global of the library, kept here.
+// Threads: any, except set_transport().
 #pragma once
 
 #include <flatbuffers/flatbuffers.h>

@@ -1,11 +1,12 @@
 // What the function host (worker/) and the command line need of librtsup beyond the public headers:
 // attaching to a base through a given session socket, telling it how the start went, and the event
 // loop. Calls are those of <rtsup/rtsup.h>, which go to the session attached here. Internal to one
-// build: exported under the version node RTSUP_PRIVATE. Owns:    one session per process; the
-// session socket from attach() on. Errors:  attach: kAttach with kDeadlineExceeded (no message
-// came), kUnavailable (the base is gone), kFailedPrecondition
-//          (a message that does not fit this library), kAlreadyExists (attached before);
-//          kAbiVersion when the base speaks another major, number = major << 16 | minor; kMmap.
+// build: exported under the version node RTSUP_PRIVATE.
+// Owns:    one session per process; the session socket from attach() on.
+// Errors:  attach: kAttach with kDeadlineExceeded (no message came), kUnavailable (the base is
+//          gone), kFailedPrecondition (a message that does not fit this library), kAlreadyExists
+//          (attached before); kAbiVersion when the base speaks another major, number = major << 16
+//          | minor; kMmap.
 // Threads: attach and serve one at a time; calls from any.
 #pragma once
 

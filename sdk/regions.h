@@ -1,7 +1,9 @@
 // Regions: a worker's end of one session, mapped: its own region to write, the base's to read, and
-// the way to ring the base. Owns:    the session socket, the doorbell and the mappings. The
-// regions' descriptors are closed once mapped. Errors:  as sdk/host.h says for attach. Threads:
-// attach() one; receive_window() one at a time; the mappings follow abi/layout.h.
+// the way to ring the base.
+// Owns:    the session socket, the doorbell and the mappings. The regions' descriptors are closed
+//          once mapped.
+// Errors:  as sdk/host.h says for attach.
+// Threads: attach() one; receive_window() one at a time; the mappings follow abi/layout.h.
 #pragma once
 
 #include "abi/base/result.h"
@@ -19,8 +21,9 @@ struct Regions {
   sys::WritableMapping up_mapping;
   sys::ReadOnlyMapping down_mapping;
   sys::ReadOnlyMapping shard_mapping;
-  // The bytes of the three mappings. Apart, because the ThreadSanitizer tests point them at the base's own mappings: it knows
-  // memory by its address and does not see that two mappings are one memory.
+  // The bytes of the three mappings. Apart, because the ThreadSanitizer tests point them at the
+  // base's own mappings: it knows memory by its address and does not see that two mappings are one
+  // memory.
   std::span<std::byte> up;
   std::span<const std::byte> down;
   std::span<const std::byte> shard;

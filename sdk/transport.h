@@ -1,7 +1,7 @@
 // Transport: how the typed calls of the SDK reach a base. The seam between encoding (client.h) and
-// the shared-memory channel; unit tests put a base in the same process behind it. Threads: every
-// function from any thread, except next_event() and reply(), which belong to the thread that
-// serves.
+// the shared-memory channel; unit tests put a base in the same process behind it.
+// Threads: every function from any thread, except next_event() and reply(), which belong to the
+//          thread that serves.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,8 @@
 // UpMemory: the worker's own memory for requests and answers: the arena of the up region and the
-// windows it was given. Owns:    the windows' mappings. Units:   bytes; a range is one request's or
-// answer's metadata and payload in a row. Threads: one at a time (the transport's lock).
+// windows it was given.
+// Owns:    the windows' mappings.
+// Units:   bytes; a range is one request's or answer's metadata and payload in a row.
+// Threads: one at a time (the transport's lock).
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// ShardCore: what the sessions of a shard share with its loop. Not for use outside of broker/channel.
+// ShardCore: what the sessions of a shard share with its loop. Not for use outside of
+//            broker/channel.
 // Threads: the shard's only.
 #pragma once
 
@@ -23,7 +24,8 @@ struct ShardCore {
   std::unique_ptr<std::byte[]> scratch = std::make_unique<std::byte[]>(abi::kMetadataBytesMax);
   uint64_t now_ns = 0;
   uint32_t worker_spin_ns = 0;
-  // Sessions that have something to do at the end of the turn: ring their worker, tell of room, send what is parked.
+  // Sessions that have something to do at the end of the turn: ring their worker, tell of room,
+  // send what is parked.
   std::vector<Session*> dirty = {};
   Directory::Observer* rooms = nullptr;
 };

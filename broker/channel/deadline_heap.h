@@ -1,4 +1,5 @@
-// DeadlineHeap: everything of the shard that must happen at a time, soonest first. Intrusive, so that arming costs no allocation.
+// DeadlineHeap: everything of the shard that must happen at a time, soonest first. Intrusive, so
+//               that arming costs no allocation.
 // Owns:    nothing; a Deadline must be disarmed before it goes, which its destructor checks.
 // Units:   nanoseconds of CLOCK_MONOTONIC.
 // Threads: the shard's only.
@@ -67,7 +68,8 @@ class DeadlineHeap {
   [[nodiscard]] uint64_t next_ns() const noexcept {
     return heap_.empty() ? kNever : heap_.front()->when_ns_;
   }
-  // Runs what is due, but what is armed meanwhile for the same time only at the next call. True when something ran.
+  // Runs what is due, but what is armed meanwhile for the same time only at the next call. True
+  // when something ran.
   bool run_due(uint64_t now_ns) {
     bool ran = false;
     for (size_t left = heap_.size(); left > 0 && next_ns() <= now_ns; --left) {

@@ -1,8 +1,10 @@
-// DownMemory: the base's memory in a session: the arena of the down region and the large windows, given out in leases that the
+// DownMemory: the base's memory in a session: the arena of the down region and the large windows,
+//             given out in leases that the
 // worker returns by storing their generation into up.released[].
 // Owns:    the windows. Borrows both regions, which must outlive it.
 // Units:   bytes. A lease is one answer's or event's metadata and payload in a row.
-// Errors:  a lease's word that holds neither its generation nor the one before was forged: the session must end.
+// Errors:  a lease's word that holds neither its generation nor the one before was forged: the
+//          session must end.
 // Threads: the shard's only. Allocates nothing, except when a window is made.
 #pragma once
 

@@ -1,6 +1,7 @@
 // SessionObserver: what the channel tells the rest of the broker about sessions; SessionMeters:
-// what it counted for each. Threads: the shard's only. A callback may use the shard (attach,
-// detach, drain), also for the session that it is about.
+// what it counted for each.
+// Threads: the shard's only. A callback may use the shard (attach, detach, drain), also for the
+//          session that it is about.
 #pragma once
 
 #include <cstdint>

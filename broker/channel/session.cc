@@ -5,7 +5,8 @@
 namespace rtsup::broker::channel {
 namespace {
 
-// Doorbells beyond one a frame that a session may ring within a second. An honest worker rings at most once a frame.
+// Doorbells beyond one a frame that a session may ring within a second. An honest worker rings at
+// most once a frame.
 constexpr uint64_t kIdleBellsMax = 1024;
 constexpr uint64_t kSecondNs = 1'000'000'000;
 
@@ -103,7 +104,8 @@ Result<void> Session::send_message(abi::SessionVerb verb, std::span<const abi::S
 }
 
 bool Session::has_work() const noexcept {
-  // seq_cst: with the shard's sleep flag and `hot` the Dekker pattern of abi/layout.h; partner: the worker's publication.
+  // seq_cst: with the shard's sleep flag and `hot` the Dekker pattern of abi/layout.h; partner: the
+  // worker's publication.
   return (state_ == State::kAttached || state_ == State::kReady) && !is_stalled_ &&
          up_.request_tail.load() != up_head_;
 }
@@ -130,7 +132,8 @@ void Session::doorbell_rang() {
 }
 
 void Session::check_attached() {
-  // Rule 9: before the base touches the regions, the worker must have, or the base would pay for them.
+  // Rule 9: before the base touches the regions, the worker must have, or the base would pay for
+  // them.
   for (const int fd : {up_region_.fd.get(), down_region_.fd.get()}) {
     if (const auto whole = sys::check_no_hole(fd, abi::kRegionBytes); !whole) {
       end(abi::ViolationReason::kRegionHole, static_cast<uint64_t>(whole.error().number));

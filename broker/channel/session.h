@@ -1,8 +1,11 @@
-// Session: the base's end of one worker's channel. The worker is hostile: whatever stands in its region is copied once, checked and only
-// then used, and what breaks a rule ends the session with a record (channel rules 1 to 12; docs/formats/channel.md).
-// Owns:    both regions, windows, doorbell and socket; all memory for calls and events, allocated at attach. Calls that services
-//          still hold keep an ended session alive: is_finished().
-// Errors:  violations go to the SessionObserver; nothing the worker does is an error of a function here.
+// Session: the base's end of one worker's channel. The worker is hostile: whatever stands in its
+//          region is copied once, checked and only
+// then used, and what breaks a rule ends the session with a record (channel rules 1 to 12;
+// docs/formats/channel.md).
+// Owns:    both regions, windows, doorbell and socket; all memory for calls and events, allocated
+//          at attach. Calls that services still hold keep an ended session alive: is_finished().
+// Errors:  violations go to the SessionObserver; nothing the worker does is an error of a function
+//          here.
 // Threads: the shard's only.
 #pragma once
 
@@ -41,8 +44,8 @@ class RegionPayload final : public Payload {
 
 class Session;
 
-// One request, from its frame to its answer. Taken by a service until it answers, and by the session until the answer is sent: both
-// must be over before the place is used again.
+// One request, from its frame to its answer. Taken by a service until it answers, and by the
+// session until the answer is sent: both must be over before the place is used again.
 class SessionCall final : public Call, public Deadline {
  public:
   [[nodiscard]] const abi::Operation& operation() const noexcept override { return *operation_; }
@@ -81,7 +84,8 @@ class Session final : public Endpoint {
   static constexpr uint32_t kEvents = abi::kRingFrames;
   static constexpr size_t kDeadlines = kCalls + kEvents + 2;
 
-  // Makes the regions and sends the attach message. `down` receives a descriptor of the down region.
+  // Makes the regions and sends the attach message. `down` receives a descriptor of the down
+  // region.
   static Result<std::unique_ptr<Session>> create(ShardCore& core, Attachment attachment,
                                                  int shard_page_fd, sys::UniqueFd& down);
   ~Session() override;
@@ -137,7 +141,8 @@ class Session final : public Endpoint {
     void expired() override { session->end(abi::ViolationReason::kAttachTimeout, 0); }
     Session* session = nullptr;
   };
-  // The worker frees leases and ring slots without a doorbell, so what waits for them is tried again from time to time.
+  // The worker frees leases and ring slots without a doorbell, so what waits for them is tried
+  // again from time to time.
   struct RetryDeadline final : Deadline {
     void expired() override { session->retry(); }
     Session* session = nullptr;
@@ -223,7 +228,8 @@ class Session final : public Endpoint {
   const abi::UpHeader& up_;
   abi::DownHeader& down_;
 
-  // Rule 1: these private copies are the truth, what stands in shared memory is only their publication.
+  // Rule 1: these private copies are the truth, what stands in shared memory is only their
+  // publication.
   uint64_t up_head_ = 0;    // frames of up taken
   uint64_t tail_ = 0;       // frames of down published
   uint64_t down_head_ = 0;  // frames of down that the worker has taken, as last accepted

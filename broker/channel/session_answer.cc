@@ -10,7 +10,8 @@ namespace {
 
 constexpr uint32_t kPayloadAlignment = 16;
 constexpr uint64_t kRetryNs = 500'000;
-// Answers that wait for room may hold so much of the base's memory a session; values that the store holds anyway apart.
+// Answers that wait for room may hold so much of the base's memory a session; values that the store
+// holds anyway apart.
 constexpr size_t kParkedBytesMax = 2 * size_t{abi::kPayloadBytesMax};
 
 constexpr size_t padded(size_t bytes) noexcept {
@@ -245,7 +246,8 @@ bool Session::has_ring_room() {
   if (tail_ - down_head_ < abi::kRingFrames) {
     return true;
   }
-  // Acquire: the worker has copied the frames before their slots are used again; partner: its release store.
+  // Acquire: the worker has copied the frames before their slots are used again; partner: its
+  //          release store.
   const uint64_t head = up_.down_head.load(std::memory_order_acquire);
   if (head - down_head_ > tail_ - down_head_) {
     end(abi::ViolationReason::kIndexJump, head);
@@ -296,7 +298,8 @@ bool Session::publish(abi::Frame& frame, std::span<const std::byte> metadata, co
   const size_t slot = abi::kRingOffset + (tail_ & (abi::kRingFrames - 1)) * sizeof(abi::Frame);
   abi::copy_once(down_region_.mapping.bytes().data() + slot, &frame, sizeof frame);
   ++tail_;
-  // seq_cst: frame and bytes come before the index, and the index before ring_worker()'s look at the worker's sleep flag.
+  // seq_cst: frame and bytes come before the index, and the index before ring_worker()'s look at
+  // the worker's sleep flag.
   down_.response_tail.store(tail_);
   needs_ring_ = true;
   make_dirty();

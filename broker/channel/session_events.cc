@@ -81,7 +81,8 @@ void Session::event_expired(EventSlot& slot) {
     end(abi::ViolationReason::kSilent, slot.correlation);
     return;
   }
-  // The worker has a while left to answer, to nobody's use; the place stays taken, so that it gets no further event for it.
+  // The worker has a while left to answer, to nobody's use; the place stays taken, so that it gets
+  // no further event for it.
   slot.is_overdue = true;
   core_.deadlines.arm(slot, core_.now_ns + core_.options.silent_grace_ns);
   if (EventSink* sink = std::exchange(slot.sink, nullptr); sink != nullptr) {
@@ -113,7 +114,8 @@ void Session::check_drained() {
     return;
   }
   is_drained_ = true;
-  // seq_cst: before ring_worker()'s look at the sleep flag; partner: the worker's load after it has set that flag.
+  // seq_cst: before ring_worker()'s look at the sleep flag; partner: the worker's load after it has
+  // set that flag.
   down_.ending.store(1);
   needs_ring_ = true;
   make_dirty();

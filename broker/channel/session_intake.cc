@@ -1,4 +1,5 @@
-// Session: taking up what the worker published. Every frame is copied once; nothing here looks at the worker's region twice.
+// Session: taking up what the worker published. Every frame is copied once; nothing here looks at
+//          the worker's region twice.
 #include <flatbuffers/flatbuffers.h>
 
 #include <algorithm>
@@ -45,7 +46,8 @@ void Session::take_up(uint32_t frames_max) {
 
 // False when the session has ended or must wait.
 bool Session::take_frame() {
-  // Acquire: the frame and its bytes come before the index; partner: the worker's store in publishing.
+  // Acquire: the frame and its bytes come before the index; partner: the worker's store in
+  //          publishing.
   const uint64_t tail = up_.request_tail.load(std::memory_order_acquire);
   if (tail - up_head_ > abi::kRingFrames) {  // also backwards: the difference is then huge
     end(abi::ViolationReason::kIndexJump, tail);
@@ -69,7 +71,8 @@ bool Session::take_frame() {
     take_answer(frame);
   }
   ++up_head_;
-  // Release: the copy is done before the worker uses the slot, and an answer's memory, again; partner: its acquire load.
+  // Release: the copy is done before the worker uses the slot, and an answer's memory, again;
+  //          partner: its acquire load.
   down_.up_head.store(up_head_, std::memory_order_release);
   return state_ < State::kEnded;
 }

@@ -104,7 +104,8 @@ void Session::serve_window_release(SessionCall& call) {
 
 // ---- windows that the base offers ----
 
-// Sees to it that an answer of the size will fit: what could not be published is tried again when the worker has the window.
+// Sees to it that an answer of the size will fit: what could not be published is tried again when
+// the worker has the window.
 void Session::ask_for_window(uint32_t bytes) {
   if (memory_.has_window(bytes)) {
     return;  // offered, or in use for another answer

@@ -1,12 +1,13 @@
 // Shard: one thread's loop over its sessions. Polls the hot ones, sleeps in epoll otherwise, takes
 // up requests in turn, runs posted work and timers, and knows which sessions of a function can take
-// an event. Owns:    its sessions with their regions, windows and doorbells; the page that says
-// whether it sleeps. Borrows handler and
-//          observer, which must outlive it.
+// an event.
+// Owns:    its sessions with their regions, windows and doorbells; the page that says whether it
+//          sleeps. Borrows handler and observer, which must outlive it.
 // Units:   nanoseconds of CLOCK_MONOTONIC.
 // Errors:  attach: kResourceExhausted (sessions_max, memory, descriptors), kAlreadyExists, or of
-// the system call. Threads: post() and stop() from any; everything else from the thread that calls
-// run(), or before run().
+//          the system call.
+// Threads: post() and stop() from any; everything else from the thread that calls run(), or before
+//          run().
 #pragma once
 
 #include <cstdint>

@@ -80,7 +80,8 @@ Result<sys::UniqueFd> ShardLoop::attach(Attachment attachment) {
   refresh_clock();
   sys::UniqueFd down;
   RTSUP_ASSIGN(auto session, Session::create(core_, std::move(attachment), page_.fd.get(), down));
-  // Edge-triggered and never read: the counter belongs to the worker, which could make a read block.
+  // Edge-triggered and never read: the counter belongs to the worker, which could make a read
+  // block.
   RTSUP_TRY(epoll_.add(session->doorbell_fd(), EPOLLIN | EPOLLET, kSessionToken | number));
   if (session->principal().kind == abi::PrincipalKind::kFunction) {
     const uint32_t function = session->principal().function.value;

@@ -1,5 +1,6 @@
 // ShardLoop: the one implementation of Shard. See shard.h.
-// Memory:  the page that workers map has one word, `asleep`; with each session's `hot` it decides who rings (abi/layout.h).
+// Memory:  the page that workers map has one word, `asleep`; with each session's `hot` it decides
+//          who rings (abi/layout.h).
 // Threads: as shard.h says.
 #pragma once
 
@@ -92,7 +93,8 @@ class ShardLoop final : public Shard {
   std::mutex posted_mutex_;  // guards posted_
   std::vector<std::function<void()>> posted_;
   std::vector<std::function<void()>> running_;
-  // seq_cst, with page.asleep the same pattern as with the workers: whoever posts sees a sleeper, or the sleeper sees the post.
+  // seq_cst, with page.asleep the same pattern as with the workers: whoever posts sees a sleeper,
+  // or the sleeper sees the post.
   std::atomic<bool> has_posted_{false};
   std::atomic<bool> stopping_{false};
 };

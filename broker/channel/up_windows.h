@@ -1,5 +1,6 @@
 // UpWindows: the large windows that a worker was given to send from.
-// Owns:    the windows. Spans of an ended window stay valid until the session goes, because a window in use can not be taken away.
+// Owns:    the windows. Spans of an ended window stay valid until the session goes, because a
+//          window in use can not be taken away.
 // Errors:  nothing/false when the worker asks out of turn: the session must end.
 // Threads: the shard's only.
 #pragma once

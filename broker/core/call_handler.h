@@ -1,5 +1,6 @@
 // CallHandler: what the channel hands every call to that it does not answer itself: access, quota,
-// service, component. Threads: the shard's only.
+// service, component.
+// Threads: the shard's only.
 #pragma once
 
 #include "broker/core/call.h"

@@ -1,4 +1,5 @@
-// The message path allocates nothing once a session is warm, on either side: counted by replacing operator new in this program.
+// The message path allocates nothing once a session is warm, on either side: counted by replacing
+// operator new in this program.
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -1,5 +1,6 @@
-// channel_bench: how fast an echo goes through the channel, with both ends as threads of this process. For whoever changes the
-// channel; the numbers that are published come from bench/ipc, where both ends are processes.
+// channel_bench: how fast an echo goes through the channel, with both ends as threads of this
+// process. For whoever changes the channel; the numbers that are published come from bench/ipc,
+// where both ends are processes.
 //
 // usage: channel_bench [spin|block] [bytes] [calls]
 #include <sched.h>

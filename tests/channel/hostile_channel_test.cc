@@ -1,5 +1,6 @@
-// What a worker that obeys no rule can write into its region. After each act the session that did it is ended for the stated
-// reason, and another session goes on as if nothing had been. (tests/hostile does the same from sandboxed processes.)
+// What a worker that obeys no rule can write into its region. After each act the session that did
+// it is ended for the stated reason, and another session goes on as if nothing had been.
+// (tests/hostile does the same from sandboxed processes.)
 #include <gtest/gtest.h>
 
 #include <cstring>

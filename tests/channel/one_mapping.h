@@ -1,5 +1,6 @@
-// Lets the worker's end use the base's own mappings, for ThreadSanitizer: it knows memory by its address, so that with a mapping
-// for each end it would see neither the races nor the order that the channel's atomics make.
+// Lets the worker's end use the base's own mappings, for ThreadSanitizer: it knows memory by its
+// address, so that with a mapping for each end it would see neither the races nor the order that
+// the channel's atomics make.
 #pragma once
 
 #include <sys/mman.h>
@@ -49,7 +50,8 @@ inline void use_one_mapping(sdk::Regions& regions) {
   if (std::byte* down = find_other_mapping(regions.down.data()); down != nullptr) {
     regions.down = {down, regions.down.size()};
   }
-  // The shard's page is mapped by every session: the base's mapping is the writable one, found only while there is one session.
+  // The shard's page is mapped by every session: the base's mapping is the writable one, found only
+  // while there is one session.
 }
 
 }  // namespace rtsup::testing

@@ -1,4 +1,5 @@
-// Rig: a shard on a thread of its own, with a service of the test's making, and both ends of sessions in this process.
+// Rig: a shard on a thread of its own, with a service of the test's making, and both ends of
+//      sessions in this process.
 // The worker's end of a session is a second mapping of the same memory (or of the test's own hand).
 #pragma once
 

@@ -1,4 +1,5 @@
-// A function built against the first public header runs on today's library and base without a rebuild.
+// A function built against the first public header runs on today's library and base without a
+// rebuild.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 

@@ -77,8 +77,7 @@ typedef struct rtsup_pair {
   ((rtsup_string){(text), sizeof(text) - 1}) /* a string literal as rtsup_string */
 #endif
 
-/* ---- what a function exports
- * ---------------------------------------------------------------------------------------- */
+/* ---- what a function exports ---- */
 
 enum rtsup_event_kind { RTSUP_EVENT_INVOKE = 1 };
 
@@ -131,9 +130,7 @@ typedef struct rtsup_callbacks {
 } rtsup_callbacks;
 RTSUP_API int rtsup_run(const rtsup_callbacks* callbacks);
 
-/* ---- calls
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- calls ---- */
 
 /* An answer. `handle` is the library's. Every rtsup_answer that a call filled, whatever the status,
  * is given back by rtsup_answer_release(). */

@@ -11,10 +11,10 @@
 //   RTSUP_FUNCTION(Cart)
 //
 // Owns:    Answer and Entry hold memory that the base wrote; their views end with them. Event's
-// views end with handle(). Errors:  every call gives a Result: a value, or a Status with the base's
-// reason. Nothing throws, except std::bad_alloc for text
-//          that is kept; what a function throws itself becomes status UNKNOWN and never crosses the
-//          ABI.
+//          views end with handle().
+// Errors:  every call gives a Result: a value, or a Status with the base's reason. Nothing throws,
+//          except std::bad_alloc for text that is kept; what a function throws itself becomes
+//          status UNKNOWN and never crosses the ABI.
 // Threads: calls from any thread; one object by one thread at a time.
 #pragma once
 
