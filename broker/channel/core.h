@@ -20,6 +20,8 @@ struct ShardCore {
   SessionObserver& observer;
   DeadlineHeap deadlines = {};
   AnswerBuilder builder = {};
+  // Apart: a window is offered while the answer that needs it still stands in `builder`.
+  AnswerBuilder offers = {};
   // Where an event's answer is copied to before it is verified; one answer at a time.
   std::unique_ptr<std::byte[]> scratch = std::make_unique<std::byte[]>(abi::kMetadataBytesMax);
   uint64_t now_ns = 0;

@@ -237,7 +237,8 @@ class Session final : public Endpoint {
   UpWindows windows_;
   bool is_stalled_ = false;  // the next request has to wait until a call is over
   bool needs_ring_ = false;
-  bool needs_room_ = false;  // an event was refused: tell when there is room
+  bool has_room_news_ = false;  // an event may fit now: tell the directory's observer
+  bool is_blocked_ = false;     // an event found no memory or ring slot: look again after a while
 
   std::unique_ptr<std::byte[]> metadata_memory_;
   abi::BlockMap<abi::kMetadataBytesMax + 32 * 1024> metadata_map_;

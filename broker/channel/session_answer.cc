@@ -205,11 +205,10 @@ void Session::flush() {
     needs_ring_ = false;
     ring_worker();
   }
-  if (needs_room_ && can_take_event() && core_.rooms != nullptr) {
-    needs_room_ = false;
+  if (std::exchange(has_room_news_, false) && can_take_event() && core_.rooms != nullptr) {
     core_.rooms->room(principal_.function);
   }
-  const bool waits = parked_count_ > 0 || needs_room_;
+  const bool waits = parked_count_ > 0 || is_blocked_;
   if (waits && state_ < State::kEnded && !retry_deadline_.is_armed()) {
     core_.deadlines.arm(retry_deadline_, core_.now_ns + kRetryNs);
   }
@@ -217,6 +216,7 @@ void Session::flush() {
 
 void Session::retry() {
   check_unread();
+  has_room_news_ = std::exchange(is_blocked_, false) || has_room_news_;
   make_dirty();
 }
 

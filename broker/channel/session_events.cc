@@ -16,15 +16,13 @@ class NoPayload final : public Payload {
 bool Session::send(const Event& event, EventSink& sink) {
   const uint64_t now = core_.now_ns;
   if (!can_take_event()) {
-    needs_room_ = true;
-    return false;
+    return false;  // the next answer to an event brings news
   }
   abi::Frame frame;
   frame.opcode = event.opcode;
   frame.timeout_ns = event.deadline_ns > now ? event.deadline_ns - now : 1;
   EventSlot* slot = take_event_slot(&sink, event.deadline_ns);
   if (slot == nullptr) {
-    needs_room_ = true;
     return false;
   }
   slot->depth = event.depth;
@@ -32,7 +30,8 @@ bool Session::send(const Event& event, EventSink& sink) {
   if (!publish(frame, event.metadata, {.bytes = {}, .payload = event.payload})) {
     slot->is_taken = false;
     slot->sink = nullptr;
-    needs_room_ = true;
+    // Not news of room at once: the observer would try again, and find the same, within this turn.
+    is_blocked_ = true;
     make_dirty();
     return false;
   }
@@ -101,7 +100,7 @@ void Session::event_answered(EventSlot& slot, const abi::Frame& frame,
   EventSink* sink = std::exchange(slot.sink, nullptr);
   slot.is_taken = false;
   --events_open_;
-  needs_room_ = true;
+  has_room_news_ = true;
   make_dirty();
   if (sink != nullptr) {
     sink->answered(status, metadata, payload);

@@ -25,9 +25,10 @@ bool Session::serve(SessionCall& call) {
                        call.payload());
       return true;
     case abi::op::kSessionReady:
-      if (state_ == State::kAttached) {
+      if (state_ == State::kAttached && principal_.kind == abi::PrincipalKind::kFunction) {
         state_ = State::kReady;
-        needs_room_ = true;
+        has_room_news_ = true;
+        make_dirty();
         core_.observer.ready(id_);
       }
       call.answer(Status::kOk,
@@ -144,8 +145,8 @@ bool Session::offer(uint32_t number, uint32_t bytes) {
   abi::Frame frame;
   frame.opcode = abi::op::kEventWindowOffer;
   frame.correlation = slot->correlation;
-  auto& builder = core_.builder.start();
-  if (!publish(frame, core_.builder.finish(abi::CreateWindowOfferEvent(builder, number, bytes)),
+  auto& builder = core_.offers.start();
+  if (!publish(frame, core_.offers.finish(abi::CreateWindowOfferEvent(builder, number, bytes)),
                {})) {
     slot->is_taken = false;
     return false;
@@ -173,7 +174,7 @@ void Session::offer_answered(EventSlot& slot, Status status) {
       }
     }
   }
-  needs_room_ = true;
+  has_room_news_ = true;
   make_dirty();
 }
 

@@ -271,6 +271,60 @@ TEST(ChannelEventTest, CallsGoOnWhileAnotherThreadServesEvents) {
   caller.join();
 }
 
+// As the invoke service does it: tries when an event comes in, and again whenever it is told of room.
+class Retrying final : public broker::Directory::Observer {
+ public:
+  Retrying(broker::channel::Shard& shard, const broker::Payload& payload, Sink& sink)
+      : shard_(shard), payload_(payload), sink_(sink) {}
+  void room(FunctionIndex function) override {
+    broker::Endpoint* endpoint = sent_ ? nullptr : shard_.pick(function);
+    if (endpoint != nullptr) {
+      ++tries_;
+      sent_ = endpoint->send(
+          {.opcode = abi::op::kEventInvoke,
+           .metadata = metadata_,
+           .payload = &payload_,
+           .deadline_ns = static_cast<uint64_t>(sys::monotonic_ns()) + 5'000'000'000},
+          sink_);
+    }
+  }
+  void down(FunctionIndex /*function*/) override { ++downs; }
+  int tries() const { return tries_; }
+  int downs = 0;
+
+ private:
+  const Table metadata_ = invoke_event_table();
+  broker::channel::Shard& shard_;
+  const broker::Payload& payload_;
+  Sink& sink_;
+  bool sent_ = false;
+  int tries_ = 0;
+};
+
+TEST(ChannelEventTest, AnEventThatNeedsAWindowIsSentOnceTheWorkerHasIt) {
+  Rig rig;
+  Echoer echoer(rig);
+  const auto bytes = random_bytes(2'000'000, 9);
+  const Bytewise payload(bytes);
+  Sink sink;
+  std::optional<Retrying> retrying;
+  rig.on_shard([&](broker::channel::Shard& shard) {
+    retrying.emplace(shard, payload, sink);
+    shard.observe(&*retrying);
+    retrying->room({0});
+  });
+  EXPECT_EQ(sink.wait(), Status::kOk);
+  EXPECT_EQ(sink.payload(), bytes);
+  rig.on_shard([&](broker::channel::Shard& shard) {
+    EXPECT_LT(retrying->tries(), 10'000);
+    shard.detach({1});
+  });
+  rig.on_shard([&](broker::channel::Shard& shard) {
+    EXPECT_EQ(retrying->downs, 1);
+    shard.observe(nullptr);
+  });
+}
+
 TEST(ChannelEventTest, NothingIsSentBeforeReady) {
   Rig rig;
   const auto worker = connect(rig, 1);
