@@ -24,7 +24,8 @@ Result<void> Daemon::start(const DaemonSpec& spec, const sys::UniqueFd& error_ou
   RTSUP_ASSIGN(const sys::SealedMemfd filter,
                sys::SealedMemfd::create("rtsup-filter", std::as_bytes(spec.filter)));
   LaunchInput input{.name = name_, .shape = launch::Shape::Daemon};
-  input.program = "/rtsup/" + name_;
+  // Its name in the process table is what people look for.
+  input.program = "/rtsup/rtsup-" + name_;
   input.arguments = {"rtsup-" + name_};
   if (group_) {
     input.cgroup_fds = group_->join_fds();
@@ -34,7 +35,7 @@ Result<void> Daemon::start(const DaemonSpec& spec, const sys::UniqueFd& error_ou
   input.uid = context_.ids.planned(spec.uid);
   input.keep_groups = context_.ids.single();
   input.mounts = context_.system_mounts;
-  input.mounts.push_back(program_mount(spec.program, name_));
+  input.mounts.push_back(program_mount(spec.program, "rtsup-" + name_));
   input.mounts.insert(input.mounts.end(), spec.mounts.begin(), spec.mounts.end());
   input.rlimits = {{.resource = RLIMIT_NOFILE, .limit = spec.open_files},
                    {.resource = RLIMIT_CORE, .limit = 0}};
