@@ -1,29 +1,22 @@
 #include "broker/components/etag.h"
 
-#include <sodium.h>
-
-#include <cstring>
+#include <span>
 
 #include "abi/base/check.h"
 
 namespace rtsup::broker {
 
-EtagSource::EtagSource() {
-  static_assert(sizeof key_ == crypto_shorthash_KEYBYTES);
-  RTSUP_CHECK(sodium_init() >= 0);
-  crypto_shorthash_keygen(key_.data());
+sys::KeyedHash random_hash() noexcept {
+  const auto made = sys::KeyedHash::create();
+  RTSUP_CHECK(made.has_value());
+  return *made;
 }
 
 uint64_t EtagSource::next() noexcept {
   uint64_t etag = 0;
   while (etag == 0) {
     ++count_;
-    unsigned char hash[crypto_shorthash_BYTES];
-    unsigned char input[sizeof count_];
-    std::memcpy(input, &count_, sizeof input);
-    crypto_shorthash(hash, input, sizeof input, key_.data());
-    static_assert(sizeof hash == sizeof etag);
-    std::memcpy(&etag, hash, sizeof etag);
+    etag = hash_(std::as_bytes(std::span(&count_, 1)));
   }
   return etag;
 }

@@ -8,15 +8,21 @@
 #include <cstdint>
 #include <string_view>
 
+#include "sys/digest.h"
+
 namespace rtsup::broker {
+
+// A hash under a key of its own. Aborts when the kernel has no randomness, which it always has once
+// the machine is up: nothing here could go on without.
+sys::KeyedHash random_hash() noexcept;
 
 class EtagSource {
  public:
-  EtagSource();
+  EtagSource() : hash_(random_hash()) {}
   uint64_t next() noexcept;  // never 0
 
  private:
-  std::array<unsigned char, 16> key_;
+  sys::KeyedHash hash_;
   uint64_t count_ = 0;
 };
 

@@ -75,7 +75,8 @@ Result<ComponentSet> ComponentSet::open(const plan::BasePlan& plan, const std::s
   for (const auto* component : *plan.components()) {
     auto store = open_one(*component, state_folder, services);
     if (!store) {
-      // Which one: an Error has no room for names. The error itself is said by who ends the process.
+      // Which one: an Error has no room for names. The error itself is said by who ends the
+      // process.
       log_error("component " + component->name()->str() + " (" + component->type()->str() +
                 ") can not be opened");
       return store.error();

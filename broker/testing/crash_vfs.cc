@@ -1,5 +1,7 @@
 #include "broker/testing/crash_vfs.h"
 
+#include <sqlite3.h>
+
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -146,18 +148,18 @@ struct CrashVfsMethods {
 
 CrashVfs::CrashVfs(std::string name) : name_(std::move(name)) {
   sqlite3_initialize();
-  vfs_ = *sqlite3_vfs_find("unix");
-  vfs_.pNext = nullptr;
-  vfs_.zName = name_.c_str();
-  vfs_.pAppData = this;
-  vfs_.szOsFile += static_cast<int>(sizeof(CrashFile));
-  vfs_.xOpen = CrashVfsMethods::open;
-  vfs_.xDelete = CrashVfsMethods::remove;
+  vfs_ = std::make_unique<sqlite3_vfs>(*sqlite3_vfs_find("unix"));
+  vfs_->pNext = nullptr;
+  vfs_->zName = name_.c_str();
+  vfs_->pAppData = this;
+  vfs_->szOsFile += static_cast<int>(sizeof(CrashFile));
+  vfs_->xOpen = CrashVfsMethods::open;
+  vfs_->xDelete = CrashVfsMethods::remove;
   // The rest reads nothing of its first argument but what was copied.
-  RTSUP_CHECK(sqlite3_vfs_register(&vfs_, 0) == SQLITE_OK);
+  RTSUP_CHECK(sqlite3_vfs_register(vfs_.get(), 0) == SQLITE_OK);
 }
 
-CrashVfs::~CrashVfs() { sqlite3_vfs_unregister(&vfs_); }
+CrashVfs::~CrashVfs() { sqlite3_vfs_unregister(vfs_.get()); }
 
 void CrashVfs::apply(std::vector<unsigned char>& image, const Change& change) {
   const auto offset = static_cast<size_t>(change.offset);

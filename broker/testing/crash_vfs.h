@@ -5,15 +5,16 @@
 // uses it must be closed before. Threads: any.
 #pragma once
 
-#include <sqlite3.h>
-
 #include <condition_variable>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <string>
 #include <vector>
+
+struct sqlite3_vfs;
 
 namespace rtsup::broker::testing {
 
@@ -60,14 +61,14 @@ class CrashVfs {
   static void apply(std::vector<unsigned char>& image, const Change& change);
 
   std::string name_;
-  sqlite3_vfs vfs_{};
+  std::unique_ptr<sqlite3_vfs> vfs_;
   std::mutex mutex_;  // guards all below
   std::condition_variable changed_;
   std::map<std::string, FileModel> files_;
   bool hold_ = false;
   int held_ = 0;
-  int write_code_ = SQLITE_OK;
-  int sync_code_ = SQLITE_OK;
+  int write_code_ = 0;  // SQLITE_OK
+  int sync_code_ = 0;
   bool lie_ = false;
   uint64_t syncs_ = 0;
 };

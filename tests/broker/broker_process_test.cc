@@ -1,4 +1,5 @@
-// rtsup-broker as the supervisor starts it: descriptors 3 to 5, its shipped filter, sessions attached over the link.
+// rtsup-broker as the supervisor starts it: descriptors 3 to 5, its shipped filter, sessions
+// attached over the link.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>

@@ -1,20 +1,23 @@
 #include "broker/components/memory/key_table.h"
 
-#include <sodium.h>
-
+#include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "abi/base/check.h"
+#include "broker/components/etag.h"
 
 namespace rtsup::broker {
+namespace {
+
+constexpr size_t kBucketsMin = 64;
+
+}  // namespace
 
 KeyTable::KeyTable(size_t entries_expected)
-    : mask_(std::bit_ceil(entries_expected < 64 ? size_t{64} : entries_expected) - 1),
+    : hash_(random_hash()),
+      mask_(std::bit_ceil(std::max(entries_expected, kBucketsMin)) - 1),
       buckets_(static_cast<MemoryEntry**>(std::calloc(mask_ + 1, sizeof(MemoryEntry*)))) {
-  static_assert(sizeof secret_ == crypto_shorthash_KEYBYTES);
-  RTSUP_CHECK(buckets_ != nullptr && sodium_init() >= 0);
-  crypto_shorthash_keygen(secret_.data());
+  RTSUP_CHECK(buckets_ != nullptr);
 }
 
 KeyTable::~KeyTable() {
@@ -25,18 +28,8 @@ KeyTable::~KeyTable() {
   }
 }
 
-uint64_t KeyTable::hash_of(std::string_view key) const noexcept {
-  uint64_t hash = 0;
-  unsigned char bytes[crypto_shorthash_BYTES];
-  crypto_shorthash(bytes, reinterpret_cast<const unsigned char*>(key.data()), key.size(),
-                   secret_.data());
-  static_assert(sizeof bytes == sizeof hash);
-  std::memcpy(&hash, bytes, sizeof hash);
-  return hash;
-}
-
 MemoryEntry* KeyTable::find(std::string_view key) const noexcept {
-  const uint64_t hash = hash_of(key);
+  const uint64_t hash = hash_(key);
   for (MemoryEntry* entry = bucket(hash); entry != nullptr; entry = entry->next) {
     if (entry->hash == hash && entry->key == key) {
       return entry;
@@ -48,7 +41,7 @@ MemoryEntry* KeyTable::find(std::string_view key) const noexcept {
 MemoryEntry& KeyTable::insert(std::string_view key) {
   auto entry = std::make_unique<MemoryEntry>();
   entry->key = key;
-  entry->hash = hash_of(key);
+  entry->hash = hash_(key);
   MemoryEntry*& head = bucket(entry->hash);
   entry->next = head;
   head = entry.release();

@@ -5,7 +5,6 @@
 // by libsodium's crypto_shorthash.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -13,6 +12,7 @@
 #include <string_view>
 
 #include "broker/core/value.h"
+#include "sys/digest.h"
 
 namespace rtsup::broker {
 
@@ -45,10 +45,9 @@ class KeyTable {
   struct Free {
     void operator()(MemoryEntry** buckets) const noexcept { std::free(buckets); }
   };
-  uint64_t hash_of(std::string_view key) const noexcept;
   MemoryEntry*& bucket(uint64_t hash) const noexcept { return buckets_.get()[hash & mask_]; }
 
-  std::array<unsigned char, 16> secret_;
+  const sys::KeyedHash hash_;
   uint64_t mask_;
   // calloc: large blocks come as untouched zero pages, which a vector would write at once.
   std::unique_ptr<MemoryEntry*, Free> buckets_;

@@ -1,5 +1,7 @@
 #include "broker/components/sqlite/database.h"
 
+#include <sqlite3.h>
+
 namespace rtsup::broker::sqlite {
 namespace {
 
@@ -23,6 +25,20 @@ void Statement::bind(int index, std::span<const std::byte> bytes) noexcept {
 
 void Statement::bind(int index, int64_t number) noexcept {
   sqlite3_bind_int64(statement_.get(), index, number);
+}
+
+void Statement::Finalize::operator()(sqlite3_stmt* statement) const noexcept {
+  sqlite3_finalize(statement);
+}
+
+void Database::Close::operator()(sqlite3* connection) const noexcept {
+  sqlite3_close_v2(connection);
+}
+
+int Statement::step() noexcept { return sqlite3_step(statement_.get()); }
+
+int64_t Statement::int64_at(int column) const noexcept {
+  return sqlite3_column_int64(statement_.get(), column);
 }
 
 void Statement::reset() noexcept {
@@ -98,6 +114,10 @@ Result<std::string> Database::query_text(const char* sql) {
     return error();
   }
   return code == SQLITE_ROW ? std::string(statement.text_at(0)) : std::string();
+}
+
+bool Database::in_transaction() const noexcept {
+  return sqlite3_get_autocommit(connection_.get()) == 0;
 }
 
 void Database::keep_wal() noexcept {

@@ -5,8 +5,6 @@
 // connection (SQLITE_OPEN_NOMUTEX); connections of one file may live in different threads.
 #pragma once
 
-#include <sqlite3.h>
-
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -15,6 +13,9 @@
 
 #include "abi/base/result.h"
 #include "abi/reason.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
 
 namespace rtsup::broker::sqlite {
 
@@ -27,20 +28,18 @@ class Statement {
             std::span<const std::byte> bytes) noexcept;  // as a blob; must stay until reset()
   void bind(int index, int64_t number) noexcept;
   // SQLITE_ROW, SQLITE_DONE or an error.
-  int step() noexcept { return sqlite3_step(statement_.get()); }
+  int step() noexcept;
   // Gives locks and bound bytes back; after it the statement can run again.
   void reset() noexcept;
 
-  int64_t int64_at(int column) const noexcept {
-    return sqlite3_column_int64(statement_.get(), column);
-  }
+  int64_t int64_at(int column) const noexcept;
   std::span<const std::byte> bytes_at(int column) const noexcept;
   std::string_view text_at(int column) const noexcept;
 
  private:
   friend class Database;
   struct Finalize {
-    void operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
+    void operator()(sqlite3_stmt* statement) const noexcept;
   };
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
@@ -70,7 +69,7 @@ class Database {
   // First column of the first row; 0 when there is none.
   Result<int64_t> query_number(const char* sql) noexcept;
   Result<std::string> query_text(const char* sql);
-  bool in_transaction() const noexcept { return sqlite3_get_autocommit(connection_.get()) == 0; }
+  bool in_transaction() const noexcept;
   // Leaves write-ahead log and index in place at close, so that closing needs no unlink(2).
   void keep_wal() noexcept;
   // Of the last call that failed.
@@ -79,7 +78,7 @@ class Database {
 
  private:
   struct Close {
-    void operator()(sqlite3* connection) const noexcept { sqlite3_close_v2(connection); }
+    void operator()(sqlite3* connection) const noexcept;
   };
   std::unique_ptr<sqlite3, Close> connection_;
 };

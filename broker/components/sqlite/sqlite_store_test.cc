@@ -1,6 +1,7 @@
 #include "broker/components/sqlite/sqlite_store.h"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include <deque>
 #include <fstream>

@@ -1,5 +1,7 @@
 #include "broker/components/sqlite/state_file.h"
 
+#include <sqlite3.h>
+
 #include <array>
 #include <string>
 

@@ -1,5 +1,7 @@
 #include "broker/components/sqlite/writer.h"
 
+#include <sqlite3.h>
+
 #include <algorithm>
 
 #include "broker/components/sqlite/state_file.h"

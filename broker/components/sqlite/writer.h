@@ -29,7 +29,7 @@ class Writer {
 
  private:
   struct Failure {
-    int code = SQLITE_OK;
+    int code = 0;  // SQLITE_OK
     bool in_commit = false;
   };
   Failure run_transaction(std::span<RequestPtr> group);
