@@ -1,5 +1,5 @@
 // cart: {"user": "ada", "add": "apple", "count": 2} reserves two apples, puts them into ada's cart
-// and answers the whole cart; {"user": "ada"} only shows it.
+// and answers the whole cart; {"user": "ada"} only shows it. Without a user it is the guest's.
 //
 // It calls two other functions and keeps one value a user: lines of "item count price".
 #include <rtsup/rtsup.hpp>
@@ -37,11 +37,11 @@ class Cart : public rtsup::Function {
  public:
   rtsup::Status handle(const rtsup::Event& event, rtsup::Reply& reply) override {
     const auto fields = shop::Fields::parse(event.text());
-    const std::string user = fields ? fields->text("user") : "";
-    if (user.empty()) {
+    if (!fields) {
       return {RTSUP_INVALID_ARGUMENT, "BAD_REQUEST",
               "write {\"user\": \"ada\", \"add\": \"apple\", \"count\": 2}"};
     }
+    const std::string user = fields->text("user").empty() ? "guest" : fields->text("user");
     const std::string item = fields->text("add");
     return item.empty() ? show(user, reply)
                         : add(user, item, fields->number("count").value_or(1), reply);

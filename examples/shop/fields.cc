@@ -75,6 +75,9 @@ std::optional<Fields> Fields::parse(std::string_view text) {
   if (!reader.take('{')) {
     return std::nullopt;
   }
+  if (reader.take('}')) {
+    return reader.at_end() ? std::optional(fields) : std::nullopt;
+  }
   do {
     const auto key = reader.take_name();
     if (!key || !reader.take(':')) {

@@ -15,6 +15,12 @@ TEST(FieldsTest, ReadsTextsAndNumbers) {
   EXPECT_EQ(fields->number("user"), std::nullopt);
 }
 
+TEST(FieldsTest, AnEmptyObjectHasNothing) {
+  const auto fields = Fields::parse("{}");
+  ASSERT_TRUE(fields);
+  EXPECT_EQ(fields->text("user"), "");
+}
+
 TEST(FieldsTest, RefusesWhatCouldNotBeWrittenBackUnescaped) {
   EXPECT_FALSE(Fields::parse(R"({"user": "a\"b"})"));
   EXPECT_FALSE(Fields::parse(R"({"user": "a b"})"));
@@ -24,7 +30,8 @@ TEST(FieldsTest, RefusesWhatCouldNotBeWrittenBackUnescaped) {
 
 TEST(FieldsTest, RefusesWhatIsNoFlatObject) {
   EXPECT_FALSE(Fields::parse(""));
-  EXPECT_FALSE(Fields::parse("{}"));
+  EXPECT_FALSE(Fields::parse("{},"));
+  EXPECT_FALSE(Fields::parse(R"({"a": 1,})"));
   EXPECT_FALSE(Fields::parse(R"({"a": {"b": 1}})"));
   EXPECT_FALSE(Fields::parse(R"({"a": 1)"));
   EXPECT_FALSE(Fields::parse(R"({"a": 1} x)"));

@@ -78,6 +78,17 @@ class InstallTest(unittest.TestCase):
         for path in [*self.prefix.glob("lib/**/*.pc"), *self.prefix.glob("lib/**/*.cmake")]:
             self.assertNotIn(str(BUILD), path.read_text(), path)
 
+    def test_the_installed_base_runs_hello(self):
+        copy = self.hello("running")
+        (line,) = readme.commands("hello")
+        run(line, shell=True, cwd=copy, env=self.environment)
+        rtsup = str(self.prefix / "bin" / "rtsup")
+        run([rtsup, "start", "--detach", str(copy / "manifest.json")], env=self.environment)
+        try:
+            self.assertEqual(run([rtsup, "invoke", "hello", "--data", "ada"], env=self.environment).strip(), "Hello, ada!")
+        finally:
+            run([rtsup, "stop"], env=self.environment)
+
 
 if __name__ == "__main__":
     unittest.main()
