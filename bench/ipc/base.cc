@@ -27,7 +27,7 @@ constexpr int kStartTimeoutMs = 15000;
 
 constexpr const char* kManifest = R"({
   "rtsup": 1,
-  "name": "bench",
+  "name": "@NAME@",
   "components": { "memory": { "type": "state.memory" } },
   "functions": { "measure": {
     "kind": "native",
@@ -120,6 +120,10 @@ std::optional<std::string> Base::start() {
   folder_ = folder;
   std::string manifest = kManifest;
   manifest.replace(manifest.find("@BUILD@"), 7, build_);
+  // Bases of one name share control groups, and never run at the same time.
+  manifest.replace(
+      manifest.find("@NAME@"), 6,
+      "bench-" + std::to_string(getpid()) + "-" + std::to_string(static_cast<int>(regime_)));
   std::ofstream(folder_ + "/manifest.json") << manifest;
   const std::string program = build_ + "/bin/rtsup";
   if (access(program.c_str(), X_OK) != 0) {
@@ -171,8 +175,8 @@ std::optional<std::string> Base::place() {
 
 // Runs `rtsup ARGUMENTS` against this base: its standard output, when it exits 0.
 std::optional<std::string> Base::run(const std::string& arguments) {
-  const std::string command = "RTSUP_RUN_DIR=" + folder_ + "/run " + build_ + "/bin/rtsup " +
-                              arguments + " 2>>" + folder_ + "/errors";
+  const std::string command =
+      "RTSUP_RUN_DIR=" + folder_ + "/run " + build_ + "/bin/rtsup " + arguments;
   FILE* pipe = popen(command.c_str(), "re");
   if (pipe == nullptr) {
     return std::nullopt;

@@ -123,6 +123,7 @@ void open_all(std::vector<Case>& cases) {
 
 void run_rounds(std::vector<Case>& cases, uint32_t rounds) {
   std::vector<Case*> order;
+  order.reserve(cases.size());
   for (Case& one : cases) {
     order.push_back(&one);
   }

@@ -134,7 +134,7 @@ std::string to_markdown(const std::vector<Case>& cases, const std::vector<Ratio>
   std::string text;
   std::string absent;
   for (const auto& [name, value] : machine_facts()) {
-    text += "- " + name + ": " + value + "\n";
+    text.append("- ").append(name).append(": ").append(value).append("\n");
   }
   text +=
       "\n| what | where | size | p50 | p90 | p99 | p99.9 | max | CPU caller | CPU server |\n"

@@ -41,6 +41,7 @@ ordered_json instance_row(const ReportInputs& inputs, uint32_t index) {
   }
   if (instance.state == InstanceState::kReady) {
     row["uptime_ms"] = milliseconds(now() - instance.ready);
+    row["start_ns"] = std::chrono::nanoseconds(instance.ready - instance.started).count();
   }
   const Worker* const worker = inputs.workers.at(index);
   if (worker != nullptr) {

@@ -33,10 +33,14 @@ std::map<std::string, json> read_usage(Client& client) {
   const sdk::Answer answer = base.call(request);
   if (const auto* const table = sdk::table_of<abi::UsageResponse>(answer); table != nullptr) {
     for (const abi::FunctionUsage* const row : *table->functions()) {
-      usage[row->function()->str()] = {
-          {"calls", row->calls()},       {"denied", row->denied()},
-          {"failed", row->failed()},     {"events", row->events()},
-          {"bytes_in", row->bytes_in()}, {"bytes_out", row->bytes_out()}};
+      usage[row->function()->str()] = {{"calls", row->calls()},
+                                       {"denied", row->denied()},
+                                       {"failed", row->failed()},
+                                       {"events", row->events()},
+                                       {"bytes_in", row->bytes_in()},
+                                       {"bytes_out", row->bytes_out()},
+                                       {"doorbells_sent", row->doorbells_sent()},
+                                       {"doorbells_received", row->doorbells_received()}};
     }
   }
   base.release(answer.lease);

@@ -75,7 +75,7 @@ def check_libraries(path, text, rules):
             if match.group(1) == "<" and (name == library or library.endswith("/") and name.startswith(library)):
                 if not any(path.startswith(place) for place in places if place != "(cc)"):
                     faults.append(f"{path}:{number}: <{name}> belongs behind {' '.join(places)}")
-                elif "(cc)" in places and path.endswith(HEADERS):
+                elif "(cc)" in places and path.endswith(HEADERS) and not name.endswith("_fwd.hpp"):
                     faults.append(f"{path}:{number}: <{name}> must stay out of headers")
     return faults
 
