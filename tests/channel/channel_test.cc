@@ -271,7 +271,7 @@ TEST(ChannelEventTest, CallsGoOnWhileAnotherThreadServesEvents) {
   caller.join();
 }
 
-// As the invoke service does it: tries when an event comes in, and again whenever it is told of room.
+// As the invoke service does it: tries when an event comes in, and whenever it is told of room.
 class Retrying final : public broker::Directory::Observer {
  public:
   Retrying(broker::channel::Shard& shard, const broker::Payload& payload, Sink& sink)
@@ -280,12 +280,11 @@ class Retrying final : public broker::Directory::Observer {
     broker::Endpoint* endpoint = sent_ ? nullptr : shard_.pick(function);
     if (endpoint != nullptr) {
       ++tries_;
-      sent_ = endpoint->send(
-          {.opcode = abi::op::kEventInvoke,
-           .metadata = metadata_,
-           .payload = &payload_,
-           .deadline_ns = static_cast<uint64_t>(sys::monotonic_ns()) + 5'000'000'000},
-          sink_);
+      sent_ = endpoint->send({.opcode = abi::op::kEventInvoke,
+                              .metadata = metadata_,
+                              .payload = &payload_,
+                              .deadline_ns = deadline_ns_},
+                             sink_);
     }
   }
   void down(FunctionIndex /*function*/) override { ++downs; }
@@ -294,6 +293,7 @@ class Retrying final : public broker::Directory::Observer {
 
  private:
   const Table metadata_ = invoke_event_table();
+  const uint64_t deadline_ns_ = static_cast<uint64_t>(sys::monotonic_ns()) + 5'000'000'000;
   broker::channel::Shard& shard_;
   const broker::Payload& payload_;
   Sink& sink_;
