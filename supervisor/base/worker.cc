@@ -20,7 +20,7 @@ constexpr uint32_t kWorkerWeight = 100;
 // Workers are what the kernel should take first when the machine runs out of memory.
 constexpr int kWorkerOomScore = 300;
 
-std::string mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB of memory"; }
+std::string mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 // A log that is more than half full makes room for the next launch; what it held is kept once.
 Result<sys::UniqueFd> open_log(const std::string& path) {

@@ -124,6 +124,7 @@ ExitCode ps(const Options& options) {
   }
   for (json& row : report["functions"]) {
     if (const auto counted = usage.find(row.value("function", "")); counted != usage.end()) {
+      row["calls"] = counted->second["calls"];
       row["usage"] = counted->second;
     }
   }

@@ -91,7 +91,7 @@ std::string describe(const Cause& cause) {
     case CauseKind::kForbiddenCall:
       return "forbidden system call " + cause.detail;
     case CauseKind::kOutOfMemory:
-      return "out of memory: over the limit " + cause.detail;
+      return "out of memory: over its limit of " + cause.detail;
     case CauseKind::kChannel:
       return describe_channel(cause);
     case CauseKind::kStartFailed:
