@@ -1,5 +1,6 @@
 // Operation: one row of the operation table, as code sees it. The table is made from
-// schemas/services.fbs. Threads: any; everything here is constant.
+// schemas/services.fbs.
+// Threads: any; everything here is constant.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // Reason: why the base did not do what was asked, as a number inside the base and as UPPER_SNAKE
-// text on the wire. Rows in reasons.inc; docs/formats/abi.md lists the same table. Threads: any;
-// everything here is constant.
+// text on the wire. Rows in reasons.inc; docs/formats/abi.md lists the same table.
+// Threads: any; everything here is constant.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 // Boundaries: the names by which `rtsup doctor` reports what a machine enforces, and by which a
 // manifest's "accept" gives one up. One list for both: a name that one knows and the other does not
-// would be a loss that nobody can accept, or see. Threads: any; constant.
+// would be a loss that nobody can accept, or see.
+// Threads: any; constant.
 #pragma once
 
 #include <string_view>

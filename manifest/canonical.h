@@ -1,6 +1,7 @@
 // canonical_text: a resolved policy as one text, the same for the same meaning however it was
 // written and put together. Its digest names the policy in `ps`, audit and bill, and is the key
-// under which a compiled filter is kept. Threads: any.
+// under which a compiled filter is kept.
+// Threads: any.
 #pragma once
 
 #include <string>

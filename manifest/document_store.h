@@ -1,7 +1,9 @@
 // DocumentStore: reads each file once, whatever refers to it, and keeps it until all rules that
-// came from it are resolved. Owns:    the documents; borrows `files` and `mistakes`, which must
-// outlive it. Errors:  nullptr -> a mistake was added at the first reference (the file can't be
-// read) or in the file (it is no JSON). Threads: one at a time.
+// came from it are resolved.
+// Owns:    the documents; borrows `files` and `mistakes`, which must outlive it.
+// Errors:  nullptr -> a mistake was added at the first reference (the file can't be read) or in the
+//          file (it is no JSON).
+// Threads: one at a time.
 #pragma once
 
 #include <map>

@@ -1,5 +1,6 @@
 // Reading of fields: each function checks one value, adds a Mistake that says what was expected,
-// and returns nothing then. Threads: one at a time per Mistakes.
+// and returns nothing then.
+// Threads: one at a time per Mistakes.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,8 @@
 // FileSystem: how the manifest's reader sees files, so that it stays a pure function of what is
-// written. Units:   paths as given or absolute; `resolve` follows symbolic links. Errors:  read:
-// kNotFound, kPermissionDenied, kOutOfRange (longer than bytes_max), kInternal for the rest.
+// written.
+// Units:   paths as given or absolute; `resolve` follows symbolic links.
+// Errors:  read: kNotFound, kPermissionDenied, kOutOfRange (longer than bytes_max), kInternal for
+//          the rest.
 // Threads: one at a time.
 #pragma once
 

@@ -1,7 +1,8 @@
 // Node: one value of a JSON text, with its place in the file. An own small tree, because nlohmann's
-// keeps no positions and lets the last of two equal keys win. Owns:    its children; `document` is
-// borrowed and must outlive the node. Units:   lines and columns from 1, columns in bytes. Threads:
-// one at a time; constant once parsed.
+// keeps no positions and lets the last of two equal keys win.
+// Owns:    its children; `document` is borrowed and must outlive the node.
+// Units:   lines and columns from 1, columns in bytes.
+// Threads: one at a time; constant once parsed.
 #pragma once
 
 #include <cstdint>

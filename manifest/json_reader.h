@@ -1,8 +1,8 @@
 // read_json: JSON with // and /* */ comments, into a Document with the place of every key and
-// value. Errors:  false -> at least one Mistake was added. A syntax error ends the reading; keys
-// that stand twice do not, so that all
-//          of them are reported at once. Depth, number of values and length of strings are limited
-//          (limits.h).
+// value.
+// Errors:  false -> at least one Mistake was added. A syntax error ends the reading; keys that
+//          stand twice do not, so that all of them are reported at once. Depth, number of values
+//          and length of strings are limited (limits.h).
 // Threads: any.
 #pragma once
 

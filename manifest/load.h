@@ -1,7 +1,9 @@
 // load_manifest: what the operator wrote, checked, with everything that is wrong in all its files
-// at once. Owns:    plain values; `files` and `settings` are borrowed for the call. Errors:
-// Mistakes, each with its place; nothing is returned half. At least one mistake exactly when there
-// is no value. Threads: any.
+// at once.
+// Owns:    plain values; `files` and `settings` are borrowed for the call.
+// Errors:  Mistakes, each with its place; nothing is returned half. At least one mistake exactly
+//          when there is no value.
+// Threads: any.
 #pragma once
 
 #include <optional>

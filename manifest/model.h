@@ -1,7 +1,8 @@
 // The resolved manifest: what the operator wrote, checked, with policies merged, paths made
 // absolute and names turned into positions. Nothing in it needs another look at a file. Made by
-// manifest/load.h, read by the supervisor. Owns:    plain values, copyable. Units:   bytes,
-// nanoseconds, and CPUs in thousandths where the name says so.
+// manifest/load.h, read by the supervisor.
+// Owns:    plain values, copyable.
+// Units:   bytes, nanoseconds, and CPUs in thousandths where the name says so.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // never: what no policy may allow, whoever writes it, and why. Checked on the normalised rules, so
-// that no way of writing a rule gets around it. Threads: any.
+// that no way of writing a rule gets around it.
+// Threads: any.
 #pragma once
 
 #include <string>

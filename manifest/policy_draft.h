@@ -1,6 +1,7 @@
 // PolicyDraft: a policy as it is put together from the file and what it extends, each line with its
-// origin, before the names in it are turned into positions. Owns:    plain values; nodes are
-// borrowed from the DocumentStore, which must outlive it. Threads: one at a time.
+// origin, before the names in it are turned into positions.
+// Owns:    plain values; nodes are borrowed from the DocumentStore, which must outlive it.
+// Threads: one at a time.
 #pragma once
 
 #include <array>

@@ -1,8 +1,9 @@
-// PolicyReader: reads policies and what they extend into drafts.
-// Merging: lists are joined; a value that the file itself sets wins over those it extends; two
-// extended policies that set it differently contradict each other unless the file itself sets it;
-// what a policy denies, nothing that extends it can allow. Owns:    nothing; borrows everything in
-// PolicySources, which must outlive it. Threads: one at a time.
+// PolicyReader: reads policies and what they extend into drafts. Merging: lists are joined; a value
+// that the file itself sets wins over those it extends; two extended policies that set it
+// differently contradict each other unless the file itself sets it; what a policy denies, nothing
+// that extends it can allow.
+// Owns:    nothing; borrows everything in PolicySources, which must outlive it.
+// Threads: one at a time.
 #pragma once
 
 #include <string>

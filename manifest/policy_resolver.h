@@ -1,6 +1,7 @@
 // PolicyResolver: makes the final policy of one function from its draft: names become positions,
-// the runtime's own system calls are added, values that nobody set get their defaults. Owns:
-// nothing; borrows everything, which must outlive it. Threads: one at a time.
+// the runtime's own system calls are added, values that nobody set get their defaults.
+// Owns:     nothing; borrows everything, which must outlive it.
+// Threads: one at a time.
 #pragma once
 
 #include <string>

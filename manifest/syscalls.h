@@ -1,6 +1,6 @@
 // Syscalls: names and numbers of x86-64's system calls, what their arguments are called, and the
-// constants that go with them. Data only: the tables stand in *.inc files beside this one. Threads:
-// any; constant.
+// constants that go with them. Data only: the tables stand in *.inc files beside this one.
+// Threads:  any; constant.
 #pragma once
 
 #include <cstdint>

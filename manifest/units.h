@@ -1,5 +1,7 @@
 // Units as operators write them: "64MiB", "500ms". Whole numbers only, so that what is written is
-// what is meant. Errors:  nullopt -> not of that form, or beyond 64 bits. Threads: any.
+// what is meant.
+// Errors:  nullopt -> not of that form, or beyond 64 bits.
+// Threads: any.
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,11 @@
 // LogFile: frames of one worker's output (abi/monitor_link.h), appended to a file that has a cap.
 // Owns:    the file's descriptor (opened for appending by the supervisor).
-// Units:   bytes of the file, frames' headers included; what was there before counts.
-// At the cap everything more is dropped and counted, never waited for; the count is written where
-// the dropping begins and once more by close(), for which room is kept. Errors: a file that can not
-// be written (disk full) drops and counts as well: broken() then. Hostile: the bytes are the
-// worker's and are stored as they came. Threads: one at a time.
+// Units:   bytes of the file, frames' headers included; what was there before counts. At the cap
+//          everything more is dropped and counted, never waited for; the count is written where the
+//          dropping begins and once more by close(), for which room is kept.
+// Errors:  a file that can not be written (disk full) drops and counts as well: broken() then.
+//          Hostile: the bytes are the worker's and are stored as they came.
+// Threads: one at a time.
 #pragma once
 
 #include <cstdint>

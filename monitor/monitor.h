@@ -2,12 +2,13 @@
 // that never reads a byte a worker wrote.
 // Owns:    every descriptor that came over the link, until kForget; the link itself is borrowed.
 // Units:   at most kWorkersMax workers; one read of at most kLogFrameBytesMax per ready pipe and
-// turn, so that no worker can hold up another; the first violation of a worker only. Errors: turn()
-// ends with kAborted when the supervisor has closed the link; anything else is the monitor's own
-// environment breaking. A bad command is ignored, its descriptors are closed. Hostile: output and
-// notifications are the workers'; both are copied, never interpreted. A notified call stays
-// unanswered: its process waits until it is killed, or gets ENOSYS when the monitor ends. Threads:
-// one.
+//          turn, so that no worker can hold up another; the first violation of a worker only.
+// Errors:  turn() ends with kAborted when the supervisor has closed the link; anything else is the
+//          monitor's own environment breaking. A bad command is ignored, its descriptors are
+//          closed. Hostile: output and notifications are the workers'; both are copied, never
+//          interpreted. A notified call stays unanswered: its process waits until it is killed, or
+//          gets ENOSYS when the monitor ends.
+// Threads: one.
 #pragma once
 
 #include <array>

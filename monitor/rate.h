@@ -1,8 +1,8 @@
 // Rate: how much of one worker's output is taken, so that a worker that prints without end costs
-// the monitor and its neighbours a bounded share: a token bucket of bytes. Units:   bytes,
-// nanoseconds of the monotonic clock, which the caller passes. At the limit the caller leaves the
-// worker's pipe unread until wait_ns() is over: the worker stalls in its own write, nothing is
-// lost.
+// the monitor and its neighbours a bounded share: a token bucket of bytes.
+// Units:   bytes, nanoseconds of the monotonic clock, which the caller passes. At the limit the
+//          caller leaves the worker's pipe unread until wait_ns() is over: the worker stalls in its
+//          own write, nothing is lost.
 #pragma once
 
 #include <algorithm>

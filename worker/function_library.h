@@ -1,9 +1,9 @@
 // FunctionLibrary: a function's shared object, loaded and looked through under the filter.
 // Owns:    nothing that is given back: the object stays loaded until the process ends.
 // Errors:  load() and start() say no; then failure() is the kind for the base and message() one
-// line for people: what, where, and what to do. Hostile: everything the object does, its
-// constructors included, runs from load() on; nothing it leaves behind is trusted. Threads: one at
-// a time.
+//          line for people: what, where, and what to do. Hostile: everything the object does, its
+//          constructors included, runs from load() on; nothing it leaves behind is trusted.
+// Threads: one at a time.
 #pragma once
 
 #include <array>

@@ -3,7 +3,8 @@
 // launcher (outside), the builder (inside the new namespaces; it becomes pid 1 of the worker) and
 // the process (the one that executes the program). A daemon of the base is all three in one.
 // Errors:  the failing row's Error; for mounts, limits and grants `number` is the index in the
-// plan. Threads: one; nothing allocates, locks, logs or throws.
+//          plan.
+// Threads: one; nothing allocates, locks, logs or throws.
 #pragma once
 
 #include <array>

@@ -1,7 +1,8 @@
 // read_plan: the launch plan that the supervisor wrote, checked before anything in it is used.
 // Owns:    the mapping, which lasts until exec or exit: what is returned points into it.
 // Errors:  kPlanRead: kInvalidArgument (no valid plan, another version, a bound exceeded: number
-// says which), kOutOfRange (empty, or too large). Threads: any; allocates nothing.
+//          says which), kOutOfRange (empty, or too large).
+// Threads: any; allocates nothing.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // Records to the supervisor (abi/launch_record.h), written with write(2) alone: it is the one call
-// that also works under the filter, since every function may write its output. Errors:  none are
-// returned: when the supervisor is gone there is nobody to tell. Threads: one at a time;
-// async-signal-safe.
+// that also works under the filter, since every function may write its output.
+// Errors:  none are returned: when the supervisor is gone there is nobody to tell.
+// Threads: one at a time; async-signal-safe.
 #pragma once
 
 #include "abi/launch_record.h"

@@ -1,7 +1,7 @@
 // RTSUP_CHECK: states what must be true of our own code; aborts with the expression and its place
 // when it is not. On in release. Never used on anything that a worker, a policy file or the network
-// can say: that is a Result. Threads: any. Async-signal-safe: writes with write(2), allocates
-// nothing.
+// can say: that is a Result.
+// Threads: any. Async-signal-safe: writes with write(2), allocates nothing.
 #pragma once
 
 namespace rtsup {

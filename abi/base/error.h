@@ -1,7 +1,8 @@
 // Error: why a fallible function failed, small enough to cross a pipe before exec.
 // Owns:    nothing; 16 bytes, trivially copyable, no heap. Text is made where it is logged:
-// describe(). Units:   `number` is the one figure that helps (a fd, an index, a size), 0 when there
-// is none. Threads: any.
+//          describe().
+// Units:   `number` is the one figure that helps (a fd, an index, a size), 0 when there is none.
+// Threads: any.
 #pragma once
 
 #include <cstdint>

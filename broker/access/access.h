@@ -1,9 +1,11 @@
 // Access: the service boundary. Decides every call from the session's principal and the plan's
 // grants; what no rule grants is denied. Decided before anything is looked up: a component, key or
 // function that is absent and one that is forbidden look alike. A bulk call is denied as a whole
-// when any of its items is. Owns:    the compiled grants. Nothing of the plan is needed after
-// compile(). Errors:  compile(): kInvalidArgument, Step::kPlan, number = position of the function
-// whose rule points nowhere. Threads: any once compiled; decide() allocates nothing.
+// when any of its items is.
+// Owns:    the compiled grants. Nothing of the plan is needed after compile().
+// Errors:  compile(): kInvalidArgument, Step::kPlan, number = position of the function whose rule
+//          points nowhere.
+// Threads: any once compiled; decide() allocates nothing.
 #pragma once
 
 #include <array>

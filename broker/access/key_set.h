@@ -1,6 +1,7 @@
 // KeySet: which keys one rule set grants: exact keys, prefixes ("cart/*") or every key ("*"). A
 // star elsewhere is an ordinary character. Compiled once; a decision allocates nothing and takes a
-// number of steps that the key's bytes cannot inflate. Threads: any once built.
+// number of steps that the key's bytes cannot inflate.
+// Threads: any once built.
 #pragma once
 
 #include <string>

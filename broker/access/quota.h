@@ -1,8 +1,8 @@
 // Quota: calls a second, per function, over all of its sessions. A token bucket that holds one
 // second's worth: a function that was quiet may make that many calls at once, and never more than
-// twice its rate in any one second. Units:   times are CLOCK_MONOTONIC in nanoseconds; a rate of 0
-// = no limit. A bulk call is one call: its size is bounded by the
-//          operation table.
+// twice its rate in any one second.
+// Units:   times are CLOCK_MONOTONIC in nanoseconds; a rate of 0 = no limit. A bulk call is one
+//          call: its size is bounded by the operation table.
 // Threads: the shard's only. Allocates nothing after construction.
 #pragma once
 

@@ -1,10 +1,12 @@
 // StateStore: what a state component does. Asynchronous and batch-aware: a store that works on
 // threads of its own answers later, through Post; one that has everything at hand answers before
-// read() or write() returns. Owns:    keys, content types and spans are borrowed for the call only:
-// a store that answers later copies them. Values are shared. Units:   expires_unix_ms: milliseconds
-// since 1970, 0 = never. An etag is never 0. Errors:  a reason per item, or failed() for the
-// request as a whole; exactly one of the sink's functions is called, once. Threads: read(),
-// write(), close() and the sinks: the shard's only.
+// read() or write() returns.
+// Owns:    keys, content types and spans are borrowed for the call only: a store that answers later
+//          copies them. Values are shared.
+// Units:   expires_unix_ms: milliseconds since 1970, 0 = never. An etag is never 0.
+// Errors:  a reason per item, or failed() for the request as a whole; exactly one of the sink's
+//          functions is called, once.
+// Threads: read(), write(), close() and the sinks: the shard's only.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // AnswerBuilder: the one buffer in which answers' tables are built, kept warm so that answering
-// allocates nothing; and the answers that every service gives in the same way. Owns:    the buffer.
-// What finished() returns is valid until the next start(). Threads: the shard's only; one table at
-// a time.
+// allocates nothing; and the answers that every service gives in the same way.
+// Owns:    the buffer. What finished() returns is valid until the next start().
+// Threads: the shard's only; one table at a time.
 #pragma once
 
 #include <flatbuffers/flatbuffers.h>

@@ -1,8 +1,10 @@
 // Call: one request of one session, from admission to its single answer. The seam between the
 // channel (or the in-process transport of unit tests) and the services: services see nothing of
-// rings, windows and leases. Owns:    belongs to its transport; a service keeps the reference until
-// it answers, and not afterwards. Threads: the shard's thread only. A component that works
-// elsewhere comes back through Shard::post (broker/core/post.h).
+// rings, windows and leases.
+// Owns:    belongs to its transport; a service keeps the reference until it answers, and not
+//          afterwards.
+// Threads: the shard's thread only. A component that works elsewhere comes back through Shard::post
+//          (broker/core/post.h).
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 // Endpoint: a ready session that takes events; Directory: which sessions a function has. The seam
 // by which the invoke service (later: pubsub, bindings, timers) reaches workers without knowing of
-// rings. Threads: the shard's only.
+// rings.
+// Threads: the shard's only.
 #pragma once
 
 #include <cstdint>

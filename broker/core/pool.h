@@ -1,7 +1,8 @@
 // Pool: a fixed number of objects, allocated once; taking and giving back touch no allocator.
 // Owns:    the objects. A taken one stays where it is until give().
 // Errors:  take() returns nullptr when all are taken. give() of a foreign object is our bug and not
-// checked. Threads: one at a time.
+//          checked.
+// Threads: one at a time.
 #pragma once
 
 #include <cstddef>

@@ -14,7 +14,8 @@ class Post {
   virtual void post(std::function<void()> work) = 0;
 };
 
-// Timers of the shard's loop. Threads: the shard's only.
+// Timers of the shard's loop.
+// Threads: the shard's only.
 class Timers {
  public:
   virtual ~Timers() = default;

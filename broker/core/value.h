@@ -1,7 +1,9 @@
 // Value: immutable bytes with a reference count, so that a store, several answers and a delivery
 // can share one copy. The count is why: a value replaced in the store may still be waiting for room
-// in a slow session. Owns:    ValueRef holds one count; the bytes are freed with the last. Threads:
-// the count is atomic (components may drop values on their own threads); the bytes never change.
+// in a slow session.
+// Owns:    ValueRef holds one count; the bytes are freed with the last.
+// Threads: the count is atomic (components may drop values on their own threads); the bytes never
+//          change.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,7 @@
 // WallClock: the time of day, for what outlives the process: ends of stored values. Durations use
-// Timers::now_ns(). Units:   milliseconds since 1970; may jump. Threads: any.
+// Timers::now_ns().
+// Units:   milliseconds since 1970; may jump.
+// Threads: any.
 #pragma once
 
 #include <chrono>

@@ -1,7 +1,9 @@
 // BasePlanFile: the base plan as the supervisor sealed it, checked before anything reads it: seals,
-// size, flatbuffers verifier, file identifier, version, names. Owns:    the mapping; what plan()
-// refers to lives as long as this. Errors:  kPlan: kInvalidArgument (no plan), kFailedPrecondition
-// (another version; number = it); kGetSeals and kMmap as they come. Threads: any once loaded.
+// size, flatbuffers verifier, file identifier, version, names.
+// Owns:    the mapping; what plan() refers to lives as long as this.
+// Errors:  kPlan: kInvalidArgument (no plan), kFailedPrecondition (another version; number = it);
+//          kGetSeals and kMmap as they come.
+// Threads: any once loaded.
 #pragma once
 
 #include <vector>

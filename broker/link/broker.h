@@ -1,7 +1,8 @@
 // Broker: everything of rtsup-broker, put together: shard, link, components, services. Built in the
-// order in which the parts need each other. Owns:    all of it. Errors:  start(): of the plan, a
-// component, a system call; the process can only say so and end. Threads: the one that calls run();
-// components have threads of their own.
+// order in which the parts need each other.
+// Owns:    all of it.
+// Errors:  start(): of the plan, a component, a system call; the process can only say so and end.
+// Threads: the one that calls run(); components have threads of their own.
 #pragma once
 
 #include <memory>

@@ -1,7 +1,8 @@
 // ComponentSet: the components that the plan asks for, opened. One place knows which type is made
-// by which class. Owns:    the stores. Errors:  open(): of the component, logged with its name;
-// kUnimplemented for a type that this build does not know; kInvalidArgument
-//          for settings or file names that are none.
+// by which class.
+// Owns:    the stores.
+// Errors:  open(): of the component, logged with its name; kUnimplemented for a type that this
+//          build does not know; kInvalidArgument for settings or file names that are none.
 // Threads: the shard's. close() may block: only at shutdown.
 #pragma once
 

@@ -1,11 +1,10 @@
 // Link: the broker's end of the link to the supervisor (abi/link.h). Turns commands into work for
-// the shard, and what happens to sessions into reports; adds up what sessions have used. Owns:
-// reports that the supervisor has no room for yet. Socket, meter and events must outlive it, the
-// shard nearly: it may go
-//          first when no more commands are to be taken.
+// the shard, and what happens to sessions into reports; adds up what sessions have used.
+// Owns:     reports that the supervisor has no room for yet. Socket, meter and events must outlive
+//          it, the shard nearly: it may go first when no more commands are to be taken.
 // Errors:  a command that is none is logged and dropped: the supervisor is trusted, its bytes are
-// still read as data. An attach that
-//          fails is reported as kEndWorker. Broken or closed: lost().
+//          still read as data. An attach that fails is reported as kEndWorker. Broken or closed:
+//          lost().
 // Threads: the shard's only.
 #pragma once
 

@@ -1,6 +1,7 @@
 // Dispatcher: what happens with every call that the channel hands over: service boundary, quota,
-// service. Nothing reaches a service that the boundary has not granted. Owns:    the quota.
-// Everything else must outlive it. Threads: the shard's only.
+// service. Nothing reaches a service that the boundary has not granted.
+// Owns:    the quota. Everything else must outlive it.
+// Threads: the shard's only.
 #pragma once
 
 #include "broker/access/access.h"

@@ -1,11 +1,12 @@
 // InvokeService: the building block `invoke`: hands a call to an instance of another function and
 // its reply back. Payloads are never kept: they are copied once, from one session's memory into the
-// other's, by the transport. Owns:    a fixed number of invocations. Directory, timers and builder
-// must outlive it. Units:   an invocation ends at the earlier of the caller's deadline and the
-// callee's event timeout, counted from its arrival. Errors:  FUNCTION_DOWN (no ready instance),
-// QUEUE_FULL (kInvokeQueueMax wait), DEADLINE_EXCEEDED while waiting, TOO_DEEP,
-//          FUNCTION_ENDED (the instance is gone); a status and reason of the callee's own pass
-//          through.
+// other's, by the transport.
+// Owns:    a fixed number of invocations. Directory, timers and builder must outlive it.
+// Units:   an invocation ends at the earlier of the caller's deadline and the callee's event
+//          timeout, counted from its arrival.
+// Errors:  FUNCTION_DOWN (no ready instance), QUEUE_FULL (kInvokeQueueMax wait), DEADLINE_EXCEEDED
+//          while waiting, TOO_DEEP, FUNCTION_ENDED (the instance is gone); a status and reason of
+//          the callee's own pass through.
 // Threads: the shard's only.
 //
 // Loops. A call made during an event says so (Call::depth), and an invocation deeper than

@@ -1,9 +1,10 @@
 // StateService: the building block `state`: checks requests, turns them into reads and writes of a
-// component, and answers. Runs after the service boundary has granted the call. Owns:    a fixed
-// number of requests under way. Stores, clock and builder must outlive it. Units:   limits in
-// broker/core/limits.h. Errors:  abi/reasons.inc, "Requests" and "State"; of bulk calls per item
-// where an item is at fault. Threads: the shard's only. Getting from a store that answers at once
-// allocates nothing.
+// component, and answers. Runs after the service boundary has granted the call.
+// Owns:    a fixed number of requests under way. Stores, clock and builder must outlive it.
+// Units:   limits in broker/core/limits.h.
+// Errors:  abi/reasons.inc, "Requests" and "State"; of bulk calls per item where an item is at
+//          fault.
+// Threads: the shard's only. Getting from a store that answers at once allocates nothing.
 //
 // Keys are stored as "TENANT/APPLICATION/KEY". Names hold no slash, so no two applications ever
 // share a stored key.

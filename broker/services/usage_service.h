@@ -1,5 +1,6 @@
 // UsageService: base.usage, the meter's readings for the operator: one row per function, in the
-// plan's order. Owns:    the functions' names. Meter, live readings and builder must outlive it.
+// plan's order.
+// Owns:    the functions' names. Meter, live readings and builder must outlive it.
 // Threads: the shard's only.
 #pragma once
 

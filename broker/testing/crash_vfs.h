@@ -1,8 +1,9 @@
 // CrashVfs: a sqlite3_vfs over the real one that knows, for every file, what a disk would hold
 // after the power failed now: the bytes of the last sync, plus any part of what was written since.
 // Writes go through to the real files too, so that shared memory and locks stay the real ones. It
-// can also hold syncs and let operations fail. Owns:    its registration; every connection that
-// uses it must be closed before. Threads: any.
+// can also hold syncs and let operations fail.
+// Owns:    its registration; every connection that uses it must be closed before.
+// Threads: any.
 #pragma once
 
 #include <condition_variable>

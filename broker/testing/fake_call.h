@@ -1,5 +1,6 @@
 // The in-process transport of the broker's unit tests: calls built from tables, answers kept for a
-// look. Threads: one at a time.
+// look.
+// Threads: one at a time.
 #pragma once
 
 #include <flatbuffers/flatbuffers.h>

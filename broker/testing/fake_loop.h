@@ -1,5 +1,6 @@
 // FakeLoop: Post, Timers and WallClock of unit tests. Time moves only when told; posted work waits
-// until it is run. Threads: post() any; everything else one.
+// until it is run.
+// Threads: post() any; everything else one.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,5 @@
-// remove_cgroup: takes a group away once its last process has gone, which may be a moment after it was reaped.
+// remove_cgroup: takes a group away once its last process has gone, which may be a moment after it
+// was reaped.
 // Threads: the supervisor's one.
 #pragma once
 
@@ -10,7 +11,8 @@
 
 namespace rtsup::supervisor {
 
-// Kills what is left in the group, removes it, tries again for up to two seconds; then `done`, with what was wrong.
+// Kills what is left in the group, removes it, tries again for up to two seconds; then `done`, with
+// what was wrong.
 void remove_cgroup(Loop& loop, std::shared_ptr<sys::Cgroup> group,
                    std::function<void(Result<void>)> done);
 

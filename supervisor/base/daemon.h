@@ -1,5 +1,5 @@
-// Daemon: one of the base's own processes, broker or monitor: launched through the same lockdown as a worker, with a
-// filter of its own that it loads itself.
+// Daemon: one of the base's own processes, broker or monitor: launched through the same lockdown as
+// a worker, with a filter of its own that it loads itself.
 // Owns:    its cgroup and processes. Borrows the context and the hooks.
 // Threads: the supervisor's one.
 #pragma once

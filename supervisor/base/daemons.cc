@@ -23,7 +23,8 @@ constexpr Time kShutdownTimeout = std::chrono::seconds(7);
 constexpr Time kMonitorShutdownTimeout = std::chrono::seconds(2);
 constexpr uint32_t kBrokerWeight = 1000;  // workers have 100: who asks must not starve who answers
 constexpr uint32_t kMonitorWeight = 300;
-// Regions of all sessions, values of state.memory, sqlite's caches. The broker refuses work before it gets there.
+// Regions of all sessions, values of state.memory, sqlite's caches. The broker refuses work before
+// it gets there.
 constexpr uint64_t kBrokerMemoryBytes = 1ULL << 30;
 constexpr uint64_t kMonitorMemoryBytes = 64ULL << 20;
 constexpr uint32_t kBrokerFiles = 8192;  // at most ten a session

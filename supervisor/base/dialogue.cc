@@ -64,7 +64,8 @@ void Dialogue::on_status() {
 void Dialogue::on_record(const abi::LaunchRecord& record, pid_t writer) {
   switch (record.verb) {
     case abi::LaunchVerb::kSpawned: {
-      // A child of this process that nobody has waited for: its number can not have been given to another.
+      // A child of this process that nobody has waited for: its number can not have been given to
+      // another.
       auto init = sys::Pidfd::open(record.pid);
       if (!init || init_) {
         return;
@@ -98,7 +99,8 @@ void Dialogue::on_record(const abi::LaunchRecord& record, pid_t writer) {
   }
 }
 
-// The process is parked before its filter: it is looked at from outside, and let go when all is as planned.
+// The process is parked before its filter: it is looked at from outside, and let go when all is as
+// planned.
 void Dialogue::let_go() {
   auto process = sys::Pidfd::open(*parked_);
   if (!process) {
@@ -132,8 +134,8 @@ void Dialogue::fail(Cause cause) {
 }
 
 void Dialogue::send_signal(int signal) const {
-  // The launcher is never signalled on its way to the worker's init: it takes milliseconds, and without its word the
-  // init would be a child that nobody knows.
+  // The launcher is never signalled on its way to the worker's init: it takes milliseconds, and
+  // without its word the init would be a child that nobody knows.
   const sys::Pidfd& target = init_ ? init_ : launcher_;
   if ((init_ || daemon_) && target) {
     // Gone already is as good.

@@ -1,7 +1,10 @@
-// Dialogue: the supervisor's side of one launch, from the launcher's start to the process's end, for workers and daemons
-// alike: records on the status socket, the processes by pidfd, the look from outside, and the byte that lets it go.
-// Owns:    its end of the status socket, the go pipe and the pidfds; borrows the context and the handler.
-// Errors:  everything that goes wrong ends in on_ended() with its cause; a launch is never half there.
+// Dialogue: the supervisor's side of one launch, from the launcher's start to the process's end,
+// for workers and daemons alike: records on the status socket, the processes by pidfd, the look
+// from outside, and the byte that lets it go.
+// Owns:    its end of the status socket, the go pipe and the pidfds; borrows the context and the
+//          handler.
+// Errors:  everything that goes wrong ends in on_ended() with its cause; a launch is never half
+//          there.
 // Threads: the supervisor's one.
 #pragma once
 

@@ -26,7 +26,8 @@ namespace rtsup::supervisor {
 
 class Log;
 
-// The ids of the base: with a user namespace, or, where the manifest accepts that there is none, without.
+// The ids of the base: with a user namespace, or, where the manifest accepts that there is none,
+// without.
 struct IdSpace {
   std::optional<sys::UserNamespace> space;
   sys::UidRange fallback{};  // used when there is no namespace

@@ -1,7 +1,10 @@
-// BrokerLink, MonitorLink: the supervisor's ends of the links to its two daemons (abi/link.h, abi/monitor_link.h).
-// Owns:    the socket; the handler is borrowed. What comes in is hostile: a record of another size or magic is counted
-//          and dropped, and verbs act on nothing but the session or worker they name, which the handler looks up.
-// Errors:  sending: kUnavailable when the daemon does not read (its socket is full), kAborted when it is gone.
+// BrokerLink, MonitorLink: the supervisor's ends of the links to its two daemons (abi/link.h,
+// abi/monitor_link.h).
+// Owns:    the socket; the handler is borrowed. What comes in is hostile: a record of another size
+//          or magic is counted and dropped, and verbs act on nothing but the session or worker they
+//          name, which the handler looks up.
+// Errors:  sending: kUnavailable when the daemon does not read (its socket is full), kAborted when
+//          it is gone.
 // Threads: one at a time.
 #pragma once
 

@@ -24,7 +24,8 @@ std::string boundary_text(const BoundaryVerdict& verdict) {
          "manifest's \"accept\".";
 }
 
-// The tree `rtsup-NAME`. Nothing where every resource boundary was given up and no group can be made.
+// The tree `rtsup-NAME`. Nothing where every resource boundary was given up and no group can be
+// made.
 Result<std::optional<sys::CgroupTree>> make_cgroups(const BaseInputs& inputs,
                                                     const BoundaryVerdict& verdict) {
   RTSUP_ASSIGN(const sys::CgroupMounts mounts, sys::find_cgroup_mounts());
@@ -56,7 +57,8 @@ Result<IdSpace> make_ids(const BoundaryVerdict& verdict) {
   return space.error();
 }
 
-// The table of ids, kept in the state folder so that a function finds its files again after a restart.
+// The table of ids, kept in the state folder so that a function finds its files again after a
+// restart.
 Result<UidTable> make_uids(const BaseInputs& inputs, const IdSpace& ids) {
   const std::string path = inputs.state_folder + "/uids";
   UidTable table;
@@ -76,7 +78,8 @@ Result<UidTable> make_uids(const BaseInputs& inputs, const IdSpace& ids) {
   return table;
 }
 
-// The broker's folder belongs to the broker's id, and what lies in it as well: after a change of the range, too.
+// The broker's folder belongs to the broker's id, and what lies in it as well: after a change of
+// the range, too.
 Result<void> give_data_folder(const std::string& folder, const IdSpace& ids) {
   RTSUP_TRY(sys::make_directories(folder, 0700));
   if (ids.single() || ::geteuid() != 0) {

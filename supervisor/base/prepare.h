@@ -1,7 +1,8 @@
-// prepare_base: everything a base needs before its first process starts: boundaries checked, ids, control groups and
-// filters made, files opened. What is made outside of the run folder is recorded in it first.
-// Errors:  BaseFailure: an exit code and the sentences for the operator. What was made is taken away by the caller's
-//          RunFolder and by release_base().
+// prepare_base: everything a base needs before its first process starts: boundaries checked, ids,
+// control groups and filters made, files opened. What is made outside of the run folder is recorded
+// in it first.
+// Errors:  BaseFailure: an exit code and the sentences for the operator. What was made is taken
+//          away by the caller's RunFolder and by release_base().
 // Threads: forks (the probe, the user namespace): only in a process with one thread.
 #pragma once
 

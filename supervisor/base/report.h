@@ -1,4 +1,5 @@
-// format_report: the answer to `ps`: what a base is and how its parts are (docs/formats/control.md).
+// format_report: the answer to `ps`: what a base is and how its parts are
+// (docs/formats/control.md).
 // Threads: the supervisor's one. Reads /proc and cgroup files.
 #pragma once
 

@@ -217,7 +217,8 @@ void Supervisor::log_change(const Instance& instance, const std::string& name,
   }
 }
 
-// Until all have been READY, an instance that ends ends the start. Afterwards, stopping is over when the last has ended.
+// Until all have been READY, an instance that ends ends the start. Afterwards, stopping is over
+// when the last has ended.
 void Supervisor::check_start(const Instance& instance) {
   if (lifecycle_.stopping()) {
     stop();

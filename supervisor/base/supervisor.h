@@ -1,4 +1,5 @@
-// Supervisor: one running base: daemons, workers, control socket, signals, from its start to its end.
+// Supervisor: one running base: daemons, workers, control socket, signals, from its start to its
+// end.
 // Owns:    all of these. Borrows the prepared base, the run folder and the reporter.
 // Errors:  run() returns how it ended as an exit code; the reporter has been told why.
 // Threads: one.

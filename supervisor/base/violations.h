@@ -1,5 +1,7 @@
-// ViolationLog: RUN/violations.jsonl: what workers did that they may not do, one JSON object a line (docs/formats/records.md).
-// Owns:    the file. Units: at most kViolationBytesMax; what comes after is counted and left out.
+// ViolationLog: RUN/violations.jsonl: what workers did that they may not do, one JSON object a line
+// (docs/formats/records.md).
+// Owns:    the file.
+// Units:   at most kViolationBytesMax; what comes after is counted and left out.
 // Threads: one at a time.
 #pragma once
 

@@ -138,7 +138,8 @@ LaunchInput Worker::make_input(const Artifact& artifact) const {
   return input;
 }
 
-// The two start shapes: the host finishes the lockdown itself and loads the function; a program is executed under the filter.
+// The two start shapes: the host finishes the lockdown itself and loads the function; a program is
+// executed under the filter.
 void Worker::describe_process(LaunchInput& input, const Artifact& artifact) const {
   const std::string file = "/app/" + artifact.name;
   input.descriptors = {{.from = context_.null_device.get(), .to = 0},
@@ -181,7 +182,8 @@ ExpectedProcess Worker::expect(const LaunchInput& input) const {
   if (group_) {
     expected.cgroup = group_->name();
   }
-  // A program's last descriptors close at its exec; a host is past its own and has exactly the planned ones.
+  // A program's last descriptors close at its exec; a host is past its own and has exactly the
+  // planned ones.
   if (!program_) {
     for (const PlanDescriptor& descriptor : input.descriptors) {
       expected.descriptors[descriptor.to] = descriptor_name(descriptor.from);
@@ -204,8 +206,8 @@ void Worker::on_filtered(int listener) {
   }
 }
 
-// The first notification proves that the filter works: a host's probe, or a program's one exec. Every later one is the
-// monitor's.
+// The first notification proves that the filter works: a host's probe, or a program's one exec.
+// Every later one is the monitor's.
 void Worker::on_notification() {
   const auto received = listener_.receive();
   if (received && !*received) {

@@ -1,5 +1,7 @@
-// Worker: one launched instance of a function: its cgroup, its pipes, its session, its listener, its processes.
-// Owns:    all of them; nothing is left when on_worker_ended() is called. Borrows the context and the hooks.
+// Worker: one launched instance of a function: its cgroup, its pipes, its session, its listener,
+// its processes.
+// Owns:    all of them; nothing is left when on_worker_ended() is called. Borrows the context and
+//          the hooks.
 // Errors:  all end in on_worker_ended() with the cause.
 // Threads: the supervisor's one. A hook must not destroy the worker: it posts that.
 #pragma once

@@ -42,7 +42,8 @@ void Workers::terminate(uint32_t index) {
   }
 }
 
-// First its init, with which everything in its process namespace ends; from the second time on the whole group.
+// First its init, with which everything in its process namespace ends; from the second time on the
+// whole group.
 void Workers::kill(uint32_t index) {
   if (const Worker* const worker = at(index)) {
     worker->send_signal(SIGKILL);
@@ -87,7 +88,8 @@ void Workers::on_worker_confined(Worker& worker) {
   const WorkerIdentity& identity = worker.identity();
   if (daemons_.monitor_watches() &&
       !daemons_.monitor().listen(identity.worker, worker.listener())) {
-    // Without one a forbidden call is answered by nobody: the worker waits in it, and the supervisor holds the listener.
+    // Without one a forbidden call is answered by nobody: the worker waits in it, and the
+    // supervisor holds the listener.
     context_.log.warning("the monitor does not take the listener of " + worker.function().name);
   }
   abi::LinkCommand command{};

@@ -26,7 +26,8 @@ class Client {
  public:
   static std::variant<Client, ClientFailure> connect(const supervisor::RunPaths& paths);
 
-  // Sends one request and gives back the answer when it is ok. A descriptor that came along is kept for take_fd().
+  // Sends one request and gives back the answer when it is ok. A descriptor that came along is kept
+  // for take_fd().
   std::variant<nlohmann::json, ClientFailure> ask(const nlohmann::json& request);
   sys::UniqueFd take_fd() { return std::move(fd_); }
   // Attaches this process to the base as the operator.

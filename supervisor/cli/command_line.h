@@ -1,5 +1,6 @@
 // Command line of `rtsup`: what can be asked for, and the help that explains it.
-// Owns:    plain values. Threads: one.
+// Owns:    plain values.
+// Threads: one.
 #pragma once
 
 #include <cstdint>

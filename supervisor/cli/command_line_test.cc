@@ -73,7 +73,7 @@ TEST(CommandLine, HelpIsAsReviewed) {
     text += std::string("==== rtsup ") + command + "\n" + std::get<Ending>(parsed).output;
   }
   const std::string path = std::string(RTSUP_SOURCE_DIR) + "/tests/golden/help.txt";
-  if (std::getenv("RTSUP_REFRESH_GOLDEN") != nullptr) {  // NOLINT(concurrency-mt-unsafe)
+  if (std::getenv("RTSUP_REFRESH_GOLDEN") != nullptr) {  // NOLINT(concurrency-mt-unsafe): a test
     std::ofstream(path) << text;
   }
   std::ifstream file(path);

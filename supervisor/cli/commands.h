@@ -1,4 +1,5 @@
-// The commands of `rtsup`, one function each. They print, and say what to exit with (docs/formats/exit-codes.md).
+// The commands of `rtsup`, one function each. They print, and say what to exit with
+// (docs/formats/exit-codes.md).
 // Threads: one.
 #pragma once
 

@@ -52,7 +52,8 @@ ExitCode sweep(const std::string& name) {
                   "can not sweep up after " + name + ": " + describe(swept.error()));
 }
 
-// Without a name and with nothing running, the leftovers of a crash are meant, when they are of one instance.
+// Without a name and with nothing running, the leftovers of a crash are meant, when they are of one
+// instance.
 std::string only_leftover() {
   const auto names = sys::list_directory(supervisor::run_root());
   std::string only;

@@ -50,7 +50,8 @@ std::string last_lines(const std::string& path) {
   return text;
 }
 
-// Tells the terminal; with --detach also the waiting parent, through a pipe that carries one byte: the exit code.
+// Tells the terminal; with --detach also the waiting parent, through a pipe that carries one byte:
+// the exit code.
 class TerminalReporter : public supervisor::StartReporter {
  public:
   TerminalReporter(const manifest::Manifest& manifest, supervisor::RunPaths run,

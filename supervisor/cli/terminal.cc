@@ -10,8 +10,9 @@ namespace rtsup::cli {
 namespace {
 
 bool wants_colour() {
-  static const bool kWanted = ::isatty(STDOUT_FILENO) == 1 &&
-                              std::getenv("NO_COLOR") == nullptr;  // NOLINT(concurrency-mt-unsafe)
+  static const bool kWanted =
+      ::isatty(STDOUT_FILENO) == 1 &&
+      std::getenv("NO_COLOR") == nullptr;  // NOLINT(concurrency-mt-unsafe): one thread
   return kWanted;
 }
 

@@ -1,6 +1,8 @@
 // ControlRequest: one line of the control protocol, taken apart. The protocol stands in
-// docs/formats/control.md. Errors:  a request that can not be understood is answered with a code
-// and a sentence, never guessed at. Threads: any; pure.
+// docs/formats/control.md.
+// Errors:  a request that can not be understood is answered with a code and a sentence, never
+//          guessed at.
+// Threads: any; pure.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,12 @@
-// ControlServer: the control socket: clients, their requests, their answers. What an operation does is the handler's.
+// ControlServer: the control socket: clients, their requests, their answers. What an operation does
+// is the handler's.
 // Owns:    the listener and the clients. Borrows loop and handler.
-// Units:   kClientsMax clients; a request of kRequestBytesMax bytes within kRequestTimeout of connecting or of the answer
-//          before; a client that holds an operator's session may stay as long as it likes.
+// Units:   kClientsMax clients; a request of kRequestBytesMax bytes within kRequestTimeout of
+//          connecting or of the answer before; a client that holds an operator's session may stay
+//          as long as it likes.
 // Errors:  a client that breaks a bound is told why, if it can be, and closed.
-// Threads: the supervisor's one. No answer waits: one that a client does not take costs it the connection.
+// Threads: the supervisor's one. No answer waits: one that a client does not take costs it the
+//          connection.
 #pragma once
 
 #include <cstdint>

@@ -37,8 +37,9 @@ std::string machine_name(uint16_t machine) {
 
 ArtifactFailure fail(std::string message) { return {.message = std::move(message)}; }
 
-// Whether the program headers name an interpreter: what tells an executable built as position-independent from a
-// shared object, which have the same ELF type. Nothing when the headers are not within the file.
+// Whether the program headers name an interpreter: what tells an executable built as
+// position-independent from a shared object, which have the same ELF type. Nothing when the headers
+// are not within the file.
 std::optional<bool> has_interpreter(std::span<const std::byte> file, const Elf64_Ehdr& header) {
   if (header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phnum > kProgramHeadersMax ||
       header.e_phoff > file.size() ||

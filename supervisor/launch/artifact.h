@@ -1,7 +1,9 @@
 // Artifact: a function's file as it was when it was opened: sealed, hashed, looked at.
-// ArtifactCache opens a file again only when its identity (device, inode, size, times) has changed, so that a file
-// replaced in place is used from the next start, and an unchanged one is not read again.
-// Owns:    the sealed copies, shared between the instances of a function and the launches under way.
+// ArtifactCache opens a file again only when its identity (device, inode, size, times) has changed,
+// so that a file replaced in place is used from the next start, and an unchanged one is not read
+// again.
+// Owns:    the sealed copies, shared between the instances of a function and the launches under
+//          way.
 // Units:   bytes; at most kArtifactBytesMax.
 // Errors:  ArtifactFailure: what is wrong with the file, in a sentence that says what to do.
 // Threads: one at a time.

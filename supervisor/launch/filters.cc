@@ -14,7 +14,8 @@ Result<std::span<const sock_filter>> FilterCache::get(const std::string& key,
     return std::span<const sock_filter>(known->second);
   }
   RTSUP_ASSIGN(sys::FilterProgram program, sys::compile_filter(spec, default_action));
-  // The compiler is not trusted: its output is run against the rules before anything is confined by it.
+  // The compiler is not trusted: its output is run against the rules before anything is confined by
+  // it.
   const manifest::FilterTarget target{
       .audit_arch = AUDIT_ARCH_X86_64,
       .newest_call = sys::newest_call(),

@@ -1,7 +1,9 @@
-// FilterCache: the seccomp programs of policies and daemons: compiled once, verified, kept by digest.
+// FilterCache: the seccomp programs of policies and daemons: compiled once, verified, kept by
+// digest.
 // Owns:    the programs. A span of one lasts as long as the cache.
-// Errors:  kSeccompCompile as sys/seccomp.h says; kSeccompVerify when the compiled program and the rules differ for any
-//          system call, architecture or boundary value: number = the call. Such a policy must not be used.
+// Errors:  kSeccompCompile as sys/seccomp.h says; kSeccompVerify when the compiled program and the
+//          rules differ for any system call, architecture or boundary value: number = the call.
+//          Such a policy must not be used.
 // Threads: one at a time.
 #pragma once
 

@@ -2,7 +2,8 @@
 // Owns:    plain values; descriptors are borrowed numbers that the launcher will inherit.
 // Units:   bytes; ids are those inside the base's user namespace.
 // Threads: any. Pure, but for system_mounts(), which looks at this machine's library folders.
-// Source:  sandbox.md "Lockdown"; /rtsup and /app are the only folders of a new root that are rtsup's own.
+// Source:  sandbox.md "Lockdown"; /rtsup and /app are the only folders of a new root that are
+//          rtsup's own.
 #pragma once
 
 #include <linux/filter.h>
@@ -78,8 +79,9 @@ PlanMount program_mount(const std::string& source, const std::string& name);  //
 PlanMount library_mount(const std::string& source);  // librtsup at /rtsup/lib
 std::vector<PlanMount> policy_mounts(const manifest::SecurityPolicy& policy);
 std::vector<PlanRlimit> policy_rlimits(const manifest::ResourcePolicy& policy);
-// What the function sees: its own variables, where librtsup is, and the session's descriptor. Variables that make the
-// dynamic linker run or load something are left out: they would act on the host before the filter is on.
+// What the function sees: its own variables, where librtsup is, and the session's descriptor.
+// Variables that make the dynamic linker run or load something are left out: they would act on the
+// host before the filter is on.
 std::vector<std::string> function_environment(const std::map<std::string, std::string>& own);
 
 }  // namespace rtsup::supervisor

@@ -1,4 +1,5 @@
-// The pure parts of a launch: what plans say, what files are, which ids functions get, what a look from outside finds.
+// The pure parts of a launch: what plans say, what files are, which ids functions get, what a look
+// from outside finds.
 #include <elf.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>

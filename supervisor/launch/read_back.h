@@ -1,5 +1,5 @@
-// read_back: looks from outside at a process that is parked before its filter, and compares what the kernel says with
-// what was planned. The launcher's own word is not enough.
+// read_back: looks from outside at a process that is parked before its filter, and compares what
+// the kernel says with what was planned. The launcher's own word is not enough.
 // Errors:  a ReadBackFailure names the line that differs; the process is then ended, never let go.
 // Threads: any. The parsing is pure; /proc is read by read_back() only.
 #pragma once
@@ -32,7 +32,8 @@ std::optional<std::string> read_back(pid_t pid, const ExpectedProcess& expected)
 
 // /proc/PID/status against the plan.
 std::optional<std::string> check_status(std::string_view status, const ExpectedProcess& expected);
-// /proc/PID/cgroup against the plan: the group appears at least once, and nowhere does a line say the root of it.
+// /proc/PID/cgroup against the plan: the group appears at least once, and nowhere does a line say
+// the root of it.
 std::optional<std::string> check_cgroup(std::string_view lines, const ExpectedProcess& expected);
 std::optional<std::string> check_descriptors(const std::map<int, std::string>& found,
                                              const ExpectedProcess& expected);

@@ -1,8 +1,11 @@
-// UidTable: which id inside the base's user namespace belongs to which function. A function keeps its id across
-// restarts, because the table is kept in the state folder; an id is never given to another function.
+// UidTable: which id inside the base's user namespace belongs to which function. A function keeps
+// its id across restarts, because the table is kept in the state folder; an id is never given to
+// another function.
 // Owns:    plain values. Format of the file: docs/formats/run-folder.md.
-// Units:   ids inside the namespace; kBrokerUid and kMonitorUid are fixed, functions follow from kFirstFunctionUid.
-// Errors:  kInvalidArgument: a file that is none of ours, or of a newer base; kResourceExhausted: no id is left.
+// Units:   ids inside the namespace; kBrokerUid and kMonitorUid are fixed, functions follow from
+//          kFirstFunctionUid.
+// Errors:  kInvalidArgument: a file that is none of ours, or of a newer base; kResourceExhausted:
+//          no id is left.
 // Threads: one at a time.
 #pragma once
 

@@ -1,7 +1,9 @@
 // Cause: why an instance of a function, or a daemon, is no longer running.
 // Owns:    plain values. `detail` was written by the base, never by a worker: numbers and names
-// from our own tables. Units:   `number` is the exit code, signal number, ViolationReason or
-// LoadFailure, as `kind` says. Threads: any.
+//          from our own tables.
+// Units:   `number` is the exit code, signal number, ViolationReason or LoadFailure, as `kind`
+//          says.
+// Threads: any.
 #pragma once
 
 #include <cstdint>

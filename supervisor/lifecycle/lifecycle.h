@@ -1,11 +1,12 @@
 // Lifecycle: decides what happens to every instance of every function, and when. Pure: it is told
 // what happened and what time it is, and asks for deeds through LifecycleActions; the same code
-// runs on a fake clock with fake processes. Owns:    the instances' states; borrows the actions,
-// which must outlive it. It never calls itself back: an action must
-//          not call an on_...() before it returned.
+// runs on a fake clock with fake processes.
+// Owns:    the instances' states; borrows the actions, which must outlive it. It never calls itself
+//          back: an action must not call an on_...() before it returned.
 // Units:   steady time. Limits stand below.
 // Errors:  events that do not fit the state (a late on_ready) are ignored: processes and messages
-// race. Threads: one at a time.
+//          race.
+// Threads: one at a time.
 #pragma once
 
 #include <cstdint>

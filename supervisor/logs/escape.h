@@ -1,7 +1,8 @@
-// escape: makes bytes that a worker wrote safe to show on a terminal and in one line.
-// Kept: printable ASCII but the backslash, and well-formed UTF-8 that neither controls a terminal
-// nor reorders text. Everything else becomes \n, \t, \\ or \xNN for each byte, so that what is
-// shown can be read in one way only. Threads: any.
+// escape: makes bytes that a worker wrote safe to show on a terminal and in one line. Kept:
+// printable ASCII but the backslash, and well-formed UTF-8 that neither controls a terminal nor
+// reorders text. Everything else becomes \n, \t, \\ or \xNN for each byte, so that what is shown
+// can be read in one way only.
+// Threads: any.
 #pragma once
 
 #include <string>

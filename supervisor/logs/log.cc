@@ -32,7 +32,8 @@ Log::Log(const std::string& file, Terminal terminal) : sinks_(std::make_unique<S
     sinks.push_back(std::move(sink));
   }
   sinks_->logger.set_level(spdlog::level::info);
-  // A log that is lost in a crash is of no use, and this one is written a few times a minute at most.
+  // A log that is lost in a crash is of no use, and this one is written a few times a minute at
+  // most.
   sinks_->logger.flush_on(spdlog::level::info);
 }
 

@@ -1,5 +1,6 @@
 // Log: the base's own log, for people: to RUN/rtsup.log and, in the foreground, to standard error.
-// Owns:    the file. Texts come from the base; whatever a worker wrote is escaped before it gets here.
+// Owns:    the file. Texts come from the base; whatever a worker wrote is escaped before it gets
+//          here.
 // Threads: one at a time. This is the only place that knows spdlog.
 #pragma once
 

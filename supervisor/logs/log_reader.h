@@ -1,7 +1,10 @@
 // LogReader: takes the frames of a worker's log (abi/monitor_link.h, docs/formats/log.md) apart
-// into escaped lines. Owns:    the unfinished last line of each stream. It is fed whatever a file
-// holds so far, and again when it has grown. Errors:  a frame that is none ends the reading:
-// broken() says so. The bytes within frames are never trusted. Threads: one at a time.
+// into escaped lines.
+// Owns:    the unfinished last line of each stream. It is fed whatever a file holds so far, and
+//          again when it has grown.
+// Errors:  a frame that is none ends the reading: broken() says so. The bytes within frames are
+//          never trusted.
+// Threads: one at a time.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,8 @@
 // Loop: the supervisor's one event loop: descriptors, deadlines and deferred work on one thread.
-// Owns:    the epoll descriptor and the handlers; never the watched descriptors. unwatch() before one is closed.
-// Units:   steady time. There is no periodic timer: with nothing due it sleeps until a descriptor is ready.
+// Owns:    the epoll descriptor and the handlers; never the watched descriptors. unwatch() before
+//          one is closed.
+// Units:   steady time. There is no periodic timer: with nothing due it sleeps until a descriptor
+//          is ready.
 // Errors:  run() returns one only when epoll itself fails.
 // Threads: one. A handler may watch, unwatch (itself, too), post and stop.
 #pragma once

@@ -1,6 +1,8 @@
-// MadeRecord: what a run has made outside of its run folder, written down before it is made, so that
-// whoever comes after a supervisor that was killed can take it away. Format: docs/formats/run-folder.md.
-// Owns:    the open file. Errors: kOutOfRange, kInvalidArgument for a file that is none of ours.
+// MadeRecord: what a run has made outside of its run folder, written down before it is made, so
+// that whoever comes after a supervisor that was killed can take it away. Format:
+// docs/formats/run-folder.md.
+// Owns:    the open file.
+// Errors:  kOutOfRange, kInvalidArgument for a file that is none of ours.
 // Threads: one at a time.
 #pragma once
 

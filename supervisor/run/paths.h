@@ -23,10 +23,11 @@ Result<InstallPaths> find_install_paths();
 // The same for a program at `program`, PREFIX/bin/NAME.
 Result<InstallPaths> find_install_paths(const std::string& program);
 
-// The folder that holds the run folders of all instances: $RTSUP_RUN_DIR, or /run/rtsup for root and
-// $XDG_RUNTIME_DIR/rtsup for others (/tmp/rtsup-UID without one).
+// The folder that holds the run folders of all instances: $RTSUP_RUN_DIR, or /run/rtsup for root
+// and $XDG_RUNTIME_DIR/rtsup for others (/tmp/rtsup-UID without one).
 std::string run_root();
-// $RTSUP_STATE_DIR, or /var/lib/rtsup for root and $XDG_STATE_HOME/rtsup (~/.local/state/rtsup) for others.
+// $RTSUP_STATE_DIR, or /var/lib/rtsup for root and $XDG_STATE_HOME/rtsup (~/.local/state/rtsup) for
+// others.
 std::string state_root();
 
 }  // namespace rtsup::supervisor

@@ -16,7 +16,8 @@ constexpr size_t kMadeBytesMax = 1 << 20;
 constexpr int kSweepAttempts = 40;
 constexpr auto kSweepPause = std::chrono::milliseconds(50);
 
-// The lock on the file that the path names now: a predecessor may have removed the one that was opened.
+// The lock on the file that the path names now: a predecessor may have removed the one that was
+// opened.
 Result<sys::UniqueFd> lock_current(const RunPaths& paths) {
   for (int attempt = 0; attempt < 8; ++attempt) {
     RTSUP_TRY(sys::make_directories(paths.folder, 0711));

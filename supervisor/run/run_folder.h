@@ -1,4 +1,5 @@
-// RunFolder: the folder of one running instance, held by a lock for as long as its supervisor lives.
+// RunFolder: the folder of one running instance, held by a lock for as long as its supervisor
+// lives.
 // Owns:    the lock and the folder; remove() takes the folder away, a crash leaves it to the next
 //          acquire() or to `rtsup stop`, which sweep what was recorded in it.
 // Errors:  kUnavailable: another process holds it (it runs already).
@@ -34,10 +35,12 @@ struct Leftovers {
 class RunFolder {
  public:
   RunFolder() noexcept = default;
-  // Makes and locks the folder. What an earlier supervisor left in it is swept first: `leftovers` says so.
+  // Makes and locks the folder. What an earlier supervisor left in it is swept first: `leftovers`
+  // says so.
   static Result<RunFolder> acquire(const std::string& root, const std::string& name,
                                    Leftovers& leftovers);
-  // Only sweeps: for `rtsup stop` after a crash. kUnavailable when it runs, kNotFound when there is nothing.
+  // Only sweeps: for `rtsup stop` after a crash. kUnavailable when it runs, kNotFound when there is
+  // nothing.
   static Result<Leftovers> sweep(const std::string& root, const std::string& name);
 
   [[nodiscard]] const RunPaths& paths() const noexcept { return paths_; }

@@ -1,7 +1,7 @@
 // LeakCheck: fails the running test when it ends with descriptors or children that were not there
 // when it began. Declare it first in a test (or as a fixture's first member), so that it looks
-// after everything else is destroyed. Threads: one at a time; it counts the whole process's
-// descriptors.
+// after everything else is destroyed.
+// Threads: one at a time; it counts the whole process's descriptors.
 #pragma once
 
 #include <dirent.h>

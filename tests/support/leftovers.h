@@ -1,6 +1,7 @@
 // leftovers: everything that a base of a given name, run from given folders, has left on the
 // machine. Nothing is removed by find_leftovers(); remove_leftovers() is for cleaning up after a
-// test that failed, and touches only what carries the name. Threads: any.
+// test that failed, and touches only what carries the name.
+// Threads: any.
 #pragma once
 
 #include <string>

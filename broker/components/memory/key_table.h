@@ -1,8 +1,9 @@
 // KeyTable: a hash table from stored keys to entries, whose cost per operation never jumps: the
 // buckets are allocated once (and touched only as they fill), so that it never rehashes, and the
-// hash is keyed, so that nobody can choose keys that collide. Owns:    its entries; an entry stays
-// where it is until erase(). Threads: one at a time. find() allocates nothing. Source:  SipHash-2-4
-// by libsodium's crypto_shorthash.
+// hash is keyed, so that nobody can choose keys that collide.
+// Owns:    its entries; an entry stays where it is until erase().
+// Threads: one at a time. find() allocates nothing.
+// Source:  SipHash-2-4 by libsodium's crypto_shorthash.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
 // MemoryStore: component state.memory: values in the broker's own memory, gone when it ends.
-// Answers at once. Owns:    all entries. Timers and clock must outlive it. Units:   bytes_max
-// bounds keys + values + kEntryOverhead each; what would pass it is STORE_FULL. Threads: the
-// shard's only. Reading allocates nothing.
+// Answers at once.
+// Owns:    all entries. Timers and clock must outlive it.
+// Units:   bytes_max bounds keys + values + kEntryOverhead each; what would pass it is STORE_FULL.
+// Threads: the shard's only. Reading allocates nothing.
 #pragma once
 
 #include <set>

@@ -1,8 +1,11 @@
 // Database and Statement: RAII over sqlite3, and what its result codes mean for rtsup. This folder
-// alone names the client library. Owns:    the connection, or the prepared statement; a statement
-// must be gone before its connection. Errors:  raw sqlite3 codes (extended) where the caller
-// branches on them; reason_of() and database_error() say what they mean. Threads: one at a time per
-// connection (SQLITE_OPEN_NOMUTEX); connections of one file may live in different threads.
+// alone names the client library.
+// Owns:    the connection, or the prepared statement; a statement must be gone before its
+//          connection.
+// Errors:  raw sqlite3 codes (extended) where the caller branches on them; reason_of() and
+//          database_error() say what they mean.
+// Threads: one at a time per connection (SQLITE_OPEN_NOMUTEX); connections of one file may live in
+//          different threads.
 #pragma once
 
 #include <cstdint>

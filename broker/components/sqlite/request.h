@@ -1,6 +1,7 @@
 // Request: one read or write on its way through a store's threads: what StateStore was given,
-// copied, and what came of it. Owns:    everything in it; the sink is the caller's. Threads: one at
-// a time; handed over through queues.
+// copied, and what came of it.
+// Owns:    everything in it; the sink is the caller's.
+// Threads: one at a time; handed over through queues.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,6 @@
 // RequestQueue: what waits for one of a store's threads. Bounded in number and bytes; the bound is
-// the caller's answer STORE_BUSY. Threads: push() and stop() the shard's, take() the store's.
+// the caller's answer STORE_BUSY.
+// Threads: push() and stop() the shard's, take() the store's.
 #pragma once
 
 #include <chrono>

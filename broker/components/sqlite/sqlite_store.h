@@ -1,11 +1,11 @@
 // SqliteStore: component state.sqlite: durable values. Writes of all callers are committed in
 // groups: one transaction and one sync for whatever arrived while the last one was under way, and
 // acknowledged only after COMMIT returned. Reads have a connection and a thread of their own and do
-// not wait for a commit; they see every write that was acknowledged before they were asked. Owns:
-// two threads and two connections. Post and clock must outlive it; close() before the loop ends.
+// not wait for a commit; they see every write that was acknowledged before they were asked.
+// Owns:     two threads and two connections. Post and clock must outlive it; close() before the
+//          loop ends.
 // Errors:  STORE_BUSY (queue full), STORE_FULL (disk full), STORE_UNAVAILABLE (I/O; nothing
-// changed), OUTCOME_UNKNOWN (the commit's
-//          sync failed), STORE_CORRUPT.
+//          changed), OUTCOME_UNKNOWN (the commit's sync failed), STORE_CORRUPT.
 // Threads: see StateStore; one for each direction inside.
 #pragma once
 

@@ -1,7 +1,8 @@
 // Writer: the write side of a state file: groups of requests, each group one transaction. Reader:
-// its read side. Owns:    its connection and statements. Errors:  stand in the requests: per item,
-// or as the failure of the whole. A COMMIT that failed to reach the disk is
-//          OUTCOME_UNKNOWN: after a crash the log may hold it or not.
+// its read side.
+// Owns:    its connection and statements.
+// Errors:  stand in the requests: per item, or as the failure of the whole. A COMMIT that failed to
+//          reach the disk is OUTCOME_UNKNOWN: after a crash the log may hold it or not.
 // Threads: one at a time.
 #pragma once
 
