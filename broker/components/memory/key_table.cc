@@ -16,6 +16,7 @@ constexpr size_t kBucketsMin = 64;
 KeyTable::KeyTable(size_t entries_expected)
     : hash_(random_hash()),
       mask_(std::bit_ceil(std::max(entries_expected, kBucketsMin)) - 1),
+      // NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is what is meant.
       buckets_(static_cast<MemoryEntry**>(std::calloc(mask_ + 1, sizeof(MemoryEntry*)))) {
   RTSUP_CHECK(buckets_ != nullptr);
 }
