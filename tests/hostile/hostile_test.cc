@@ -69,7 +69,7 @@ class HostileTest : public BaseFixture {
              {"extends": ["rtsup:native", "rtsup:small"],
               "services": {"state": [{"component": "store", "keys": ["*"],
                                       "allow": ["get", "set"]}]}}}})"));
-    broker_ = daemon_pid("rtsup-broker");
+    broker_ = daemon_pid("broker");
     ASSERT_NE(broker_, 0);
     victim_ = facts("victim");
     ASSERT_EQ(ask("victim", "set store kept the victim's value"), "OK");
@@ -85,7 +85,7 @@ class HostileTest : public BaseFixture {
   }
 
   void expect_bystanders_unharmed() {
-    EXPECT_EQ(daemon_pid("rtsup-broker"), broker_) << "the broker died";
+    EXPECT_EQ(daemon_pid("broker"), broker_) << "the broker died";
     const InstanceFacts now = facts("victim");
     EXPECT_EQ(now.pid, victim_.pid);
     EXPECT_EQ(now.restarts, 0U);
@@ -182,10 +182,9 @@ TEST_F(HostileTest, IndexGoingBackEndsTheSession) { expect_ended_for("index-back
 TEST_F(HostileTest, ReadingAheadEndsTheSession) { expect_ended_for("head-jump", "INDEX_JUMP"); }
 TEST_F(HostileTest, UnknownKindEndsTheSession) { expect_ended_for("bad-kind", "KIND"); }
 TEST_F(HostileTest, ReservedBytesEndTheSession) { expect_ended_for("reserved-bytes", "KIND"); }
-TEST_F(HostileTest, UnknownOpcodeEndsTheSession) { expect_ended_for("bad-opcode", "OPCODE"); }
-TEST_F(HostileTest, OperatorsOpcodeEndsTheSession) {
-  expect_ended_for("operator-opcode", "OPCODE");
-}
+TEST_F(HostileTest, EventsOpcodeEndsTheSession) { expect_ended_for("bad-opcode", "OPCODE"); }
+TEST_F(HostileTest, UnknownOpcodeIsUnimplemented) { expect_harmless("unknown-opcode", "12"); }
+TEST_F(HostileTest, OperatorsOpcodeIsDenied) { expect_harmless("operator-opcode", "07"); }
 TEST_F(HostileTest, ForgedLeaseEndsTheSession) { expect_ended_for("forged-lease", "LEASE"); }
 
 TEST_F(HostileTest, SecondAnswerEndsTheSession) {

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <thread>
 
 namespace rtsup::test {
@@ -21,9 +22,12 @@ std::string read_all(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// The last part of its name, as the kernel has it; empty when it is gone.
 std::string process_name(pid_t pid) {
-  std::string text = read_all("/proc/" + std::to_string(pid) + "/comm");
-  return text.substr(0, text.find('\n'));
+  std::string name;
+  std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
+  (void)std::getline(file, name);
+  return name;
 }
 
 template <typename Value>
@@ -62,8 +66,8 @@ void BaseFixture::print_logs() const {
   std::cerr << "---- " << run_path("rtsup.log") << "\n" << read_all(run_path("rtsup.log"));
   std::cerr << "---- violations\n" << read_all(run_path("violations.jsonl"));
   if (running_) {
-    std::cerr << "---- ps\n" << rtsup({"-n", name_, "ps"}).out;
-    std::cerr << "---- logs\n" << rtsup({"-n", name_, "logs"}).out;
+    std::cerr << "---- ps\n" << rtsup_here({"ps"}).out;
+    std::cerr << "---- logs\n" << rtsup_here({"logs"}).out;
   }
 }
 
@@ -127,6 +131,11 @@ Outcome BaseFixture::rtsup(const std::vector<std::string>& arguments) const {
   return outcome;
 }
 
+Outcome BaseFixture::rtsup_here(std::vector<std::string> arguments) const {
+  arguments.insert(arguments.end(), {"-n", name_});
+  return rtsup(arguments);
+}
+
 Outcome BaseFixture::start(const std::string& manifest_text) {
   running_ = true;
   return rtsup({"start", "--detach", write("manifest.json", manifest_text)});
@@ -134,12 +143,16 @@ Outcome BaseFixture::start(const std::string& manifest_text) {
 
 void BaseFixture::start_ready(const std::string& manifest_text) {
   const Outcome started = start(manifest_text);
-  ASSERT_EQ(started.code, kExitOk) << started.out << started.err;
+  if (started.code != kExitOk) {
+    // Nothing that follows would mean anything.
+    throw std::runtime_error("rtsup start exited with " + std::to_string(started.code) + ": " +
+                             started.out + started.err);
+  }
   EXPECT_TRUE(started.output_ended) << "the supervisor keeps the caller's output open";
 }
 
 void BaseFixture::stop() {
-  const Outcome stopped = rtsup({"-n", name_, "stop"});
+  const Outcome stopped = rtsup_here({"stop"});
   EXPECT_EQ(stopped.code, kExitOk) << stopped.out << stopped.err;
   running_ = false;
   expect_nothing_left();
@@ -157,9 +170,9 @@ void BaseFixture::expect_nothing_left() const {
 
 Outcome BaseFixture::invoke(const std::string& function, const std::string& data,
                             const std::vector<std::string>& more) const {
-  std::vector<std::string> arguments = {"-n", name_, "invoke", function, "--data", data};
+  std::vector<std::string> arguments = {"invoke", function, "--data", data};
   arguments.insert(arguments.end(), more.begin(), more.end());
-  return rtsup(arguments);
+  return rtsup_here(arguments);
 }
 
 std::string BaseFixture::ask(const std::string& function, const std::string& data) const {
@@ -169,25 +182,26 @@ std::string BaseFixture::ask(const std::string& function, const std::string& dat
 }
 
 std::vector<InstanceFacts> BaseFixture::ps() const {
-  const Outcome listed = rtsup({"-n", name_, "ps", "--json"});
+  const Outcome listed = rtsup_here({"ps", "--json"});
   std::vector<InstanceFacts> all;
   const Json document = Json::parse(listed.out, nullptr, false);
   if (listed.code != kExitOk || !document.is_object()) {
     return all;
   }
-  for (const Json& row : document.value("instances", Json::array())) {
-    all.push_back({.function = field<std::string>(row, "function", ""),
-                   .instance = field<uint32_t>(row, "instance", 0),
-                   .state = field<std::string>(row, "state", ""),
-                   .pid = field<pid_t>(row, "pid", 0),
-                   .uid = field<uid_t>(row, "uid", 0),
-                   .cgroup = field<std::string>(row, "cgroup", ""),
-                   .digest = field<std::string>(row, "digest", ""),
-                   .restarts = field<uint64_t>(row, "restarts", 0),
-                   .cause_kind = field<std::string>(row, "cause_kind", ""),
-                   .cause = field<std::string>(row, "cause", ""),
-                   .memory_bytes = field<uint64_t>(row, "memory_bytes", 0),
-                   .calls = field<uint64_t>(row, "calls", 0)});
+  for (const Json& row : document.value("functions", Json::array())) {
+    all.push_back(
+        {.function = field<std::string>(row, "function", ""),
+         .instance = field<uint32_t>(row, "instance", 0),
+         .state = field<std::string>(row, "state", ""),
+         .pid = field<pid_t>(row, "pid", 0),
+         .uid = field<uid_t>(row, "uid", 0),
+         .cgroup = field<std::string>(row, "cgroup", ""),
+         .digest = field<std::string>(row, "digest", ""),
+         .restarts = field<uint64_t>(row, "restarts", 0),
+         .cause_kind = field<std::string>(row.value("last_cause", Json::object()), "kind", ""),
+         .cause = field<std::string>(row.value("last_cause", Json::object()), "text", ""),
+         .memory_bytes = field<uint64_t>(row, "memory_bytes", 0),
+         .calls = field<uint64_t>(row, "calls", 0)});
   }
   return all;
 }
@@ -248,10 +262,12 @@ std::vector<pid_t> BaseFixture::base_processes() const {
 }
 
 pid_t BaseFixture::daemon_pid(const std::string& daemon) const {
-  for (const pid_t pid : base_processes()) {
-    // A name in /proc has at most 15 bytes.
-    if (process_name(pid) == daemon.substr(0, 15)) {
-      return pid;
+  const Json document = Json::parse(rtsup_here({"ps", "--json"}).out, nullptr, false);
+  if (document.is_object()) {
+    for (const Json& row : document.value("daemons", Json::array())) {
+      if (field<std::string>(row, "name", "") == daemon) {
+        return field<pid_t>(row, "pid", 0);
+      }
     }
   }
   return 0;

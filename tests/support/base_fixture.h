@@ -82,9 +82,11 @@ class BaseFixture : public ::testing::Test {
   // Runs `rtsup arguments...` with the test's folders.
   [[nodiscard]] Command command(const std::vector<std::string>& arguments) const;
   [[nodiscard]] Outcome rtsup(const std::vector<std::string>& arguments) const;
+  // The same with "-n NAME" of this test's application.
+  [[nodiscard]] Outcome rtsup_here(std::vector<std::string> arguments) const;
   // `rtsup start --detach` of this text, written to manifest.json.
   Outcome start(const std::string& manifest_text);
-  // The same, and it must become ready.
+  // The same, and it must become ready: otherwise the test ends here, by an exception.
   void start_ready(const std::string& manifest_text);
   // `rtsup stop`, which must succeed and leave nothing (TearDown does it for tests that do not).
   void stop();
@@ -123,7 +125,7 @@ class BaseFixture : public ::testing::Test {
   }
   [[nodiscard]] bool wait_for_state(const std::string& function, const std::string& state) const;
   [[nodiscard]] pid_t supervisor_pid() const;
-  // The base's own daemon "rtsup-broker" or "rtsup-monitor"; 0 when there is none.
+  // The base's own daemon "broker" or "monitor"; 0 when there is none now.
   [[nodiscard]] pid_t daemon_pid(const std::string& daemon) const;
   // Every process of the base, the supervisor first.
   [[nodiscard]] std::vector<pid_t> base_processes() const;

@@ -10,11 +10,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <set>
+#include <system_error>
 #include <utility>
 
 namespace rtsup::test {
@@ -23,7 +23,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Children that a RunningCommand waits for itself, so that adopted_processes() leaves them alone.
-std::mutex own_mutex;  // NOLINT(cert-err58-cpp): a constant initialiser in libstdc++
+std::mutex own_mutex;
 std::set<pid_t>& own_children() {
   static std::set<pid_t> children;
   return children;
@@ -86,7 +86,8 @@ std::vector<ProcessLine> all_processes() {
       continue;
     }
     std::ifstream file(entry.path() / "stat");
-    std::string text((std::istreambuf_iterator<char>(file)), {});
+    std::string text;
+    (void)std::getline(file, text);  // fails quietly for a process that has just gone
     const size_t open = text.find('(');
     const size_t close = text.rfind(')');
     if (open == std::string::npos || close == std::string::npos) {
@@ -107,7 +108,7 @@ RunningCommand::RunningCommand(const Command& command) : input_(command.input) {
   int out[2];
   int err[2];
   if (::pipe2(in, O_CLOEXEC) != 0 || ::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0) {
-    outcome_.err = "pipe2: " + std::string(std::strerror(errno));
+    outcome_.err = "pipe2: " + std::generic_category().message(errno);
     outcome_.code = 127;
     ended_ = true;
     return;
@@ -139,7 +140,7 @@ RunningCommand::RunningCommand(const Command& command) : input_(command.input) {
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (failure != 0) {
-    outcome_.err = argv[0] + ": " + std::strerror(failure);
+    outcome_.err = argv[0] + ": " + std::generic_category().message(failure);
     outcome_.code = 127;
     ended_ = true;
     return;

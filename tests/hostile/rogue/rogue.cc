@@ -62,10 +62,14 @@ void index_back(RawSession& session, const Frame& /*event*/) {
   session.ring();
 }
 
-// The reader's index of the other ring: claims to have read what was never written.
+// The reader's index of the other ring: claims to have read what was never written. The base looks
+// at it when it needs room for an answer.
 void head_jump(RawSession& session, const Frame& /*event*/) {
   session.up().down_head.store(session.up().down_head.load() + 1000);
-  session.publish(session.echo_request());
+  for (uint32_t i = 0; i < abi::kRingFrames * 2; ++i) {
+    session.publish(session.echo_request());
+    ::usleep(1000);
+  }
 }
 
 void forged_correlation(RawSession& session, const Frame& event) {
@@ -128,7 +132,7 @@ void exit_mid_call(RawSession& session, const Frame& /*event*/) {
 
 void kill_mid_call(RawSession& session, const Frame& /*event*/) {
   session.publish(session.echo_request());
-  (void)::kill(::getpid(), SIGKILL);
+  (void)::tgkill(::getpid(), ::gettid(), SIGKILL);  // what rtsup:native lets it call
 }
 
 void bad_kind(RawSession& session, const Frame& /*event*/) {
@@ -143,17 +147,35 @@ void reserved_bytes(RawSession& session, const Frame& /*event*/) {
   session.publish(frame);
 }
 
+// An event's opcode, which only the base may use.
 void bad_opcode(RawSession& session, const Frame& /*event*/) {
   Frame frame = session.echo_request();
-  frame.opcode = 0x7777;
+  frame.opcode = 0xE001;
   session.publish(frame);
 }
 
+// Answers the event with the status of a request with this opcode.
+void ask_and_tell(RawSession& session, const Frame& event, uint16_t opcode) {
+  Frame request = session.echo_request();
+  request.opcode = opcode;
+  session.publish(request);
+  Frame answer;
+  while (session.receive(answer) && answer.correlation != request.correlation) {
+    session.release(answer);
+  }
+  const char digits[] = {static_cast<char>('0' + answer.status / 10),
+                         static_cast<char>('0' + answer.status % 10)};
+  session.release(answer);
+  session.answer(event, {digits, sizeof digits});
+}
+
+void unknown_opcode(RawSession& session, const Frame& event) {
+  ask_and_tell(session, event, 0x7777);
+}
+
 // base.usage is the operator's.
-void operator_opcode(RawSession& session, const Frame& /*event*/) {
-  Frame frame = session.echo_request();
-  frame.opcode = 0xF101;
-  session.publish(frame);
+void operator_opcode(RawSession& session, const Frame& event) {
+  ask_and_tell(session, event, 0xF101);
 }
 
 // Gives back, at a generation of the future, a lease that it does not hold.
@@ -240,6 +262,7 @@ constexpr Attack kAttacks[] = {
     {"bad-kind", bad_kind},
     {"reserved-bytes", reserved_bytes},
     {"bad-opcode", bad_opcode},
+    {"unknown-opcode", unknown_opcode},
     {"operator-opcode", operator_opcode},
     {"forged-lease", forged_lease},
     {"blocking-doorbell", blocking_doorbell},

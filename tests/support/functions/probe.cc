@@ -2,7 +2,6 @@
 // by `rtsup invoke probe --data "verb arguments..."`. Built twice, as a shared object and as an
 // executable (probe_main.cc), and in a second version (RTSUP_PROBE_VERSION).
 #include <rtsup/rtsup.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,13 +89,14 @@ int set(std::string_view rest, rtsup_reply* reply) {
   return answer_text(reply, outcome(status, answer));
 }
 
-// fill COMPONENT PREFIX COUNT: writes PREFIX0 to PREFIX<COUNT-1>, each holding its own key, and
+// fill COMPONENT PREFIX FIRST COUNT: writes PREFIX<FIRST> and on, each holding its own key, and
 // fails at the first write that was not acknowledged.
 int fill(std::string_view rest, rtsup_reply* reply) {
   const std::string_view component = next_word(rest);
   const std::string_view prefix = next_word(rest);
+  const long first = next_number(rest);
   const long count = next_number(rest);
-  for (long i = 0; i < count; ++i) {
+  for (long i = first; i < first + count; ++i) {
     const std::string key = std::string(prefix) + std::to_string(i);
     Answer answer;
     const int status = put(component, key, key, answer);
@@ -149,7 +149,7 @@ int print(std::string_view rest, rtsup_reply* reply) {
 }
 
 // Terminal escapes, a bell, a carriage return, a broken sequence and a right-to-left override.
-int graffiti(rtsup_reply* reply) {
+int graffiti(std::string_view /*rest*/, rtsup_reply* reply) {
   static const char text[] = "start\033[2J\033]0;owned\a\rover\x9b\xff\xe2\x80\xae end\n";
   const ssize_t put_out = write(2, text, sizeof text - 1);
   return answer_text(reply, put_out > 0 ? "written" : "failed");
@@ -175,7 +175,7 @@ int allocate(std::string_view rest, rtsup_reply* reply) {
   return answer_text(reply, "allocated");
 }
 
-int forbidden(rtsup_reply* reply) {
+int forbidden(std::string_view /*rest*/, rtsup_reply* reply) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   return answer_text(reply, fd >= 0 ? "got a socket" : "no socket");
 }
@@ -198,6 +198,43 @@ int environment(std::string_view rest, rtsup_reply* reply) {
   return answer_text(reply, value == nullptr ? "unset" : value);
 }
 
+int echo(std::string_view rest, rtsup_reply* reply) { return answer_text(reply, rest); }
+
+int version(std::string_view /*rest*/, rtsup_reply* reply) {
+  return answer_text(reply, RTSUP_PROBE_VERSION);
+}
+
+int leave(std::string_view rest, rtsup_reply* /*reply*/) {
+  _exit(static_cast<int>(next_number(rest)));
+}
+
+int crash(std::string_view /*rest*/, rtsup_reply* /*reply*/) { abort(); }
+
+struct Verb {
+  std::string_view name;
+  int (*run)(std::string_view rest, rtsup_reply* reply);
+};
+
+constexpr Verb kVerbs[] = {
+    {"abort", crash},
+    {"allocate", allocate},
+    {"big", big},
+    {"call", call},
+    {"count", count},
+    {"echo", echo},
+    {"environment", environment},
+    {"exit", leave},
+    {"fail", fail},
+    {"fill", fill},
+    {"forbidden", forbidden},
+    {"get", get},
+    {"graffiti", graffiti},
+    {"print", print},
+    {"set", set},
+    {"sleep", sleep_ms},
+    {"version", version},
+};
+
 }  // namespace
 
 extern "C" {
@@ -209,28 +246,20 @@ RTSUP_API int rtsup_start(void) {
 
 RTSUP_API int rtsup_handle(const rtsup_event* event, rtsup_reply* reply) {
   std::string_view rest = view(event->data);
-  const std::string_view verb = next_word(rest);
-  if (verb == "echo") return answer_text(reply, rest);
-  if (verb == "size") return answer_text(reply, std::to_string(event->data.length));
-  if (verb == "version") return answer_text(reply, RTSUP_PROBE_VERSION);
-  if (verb == "caller") return answer_text(reply, view(event->caller));
-  if (verb == "get") return get(rest, reply);
-  if (verb == "set") return set(rest, reply);
-  if (verb == "fill") return fill(rest, reply);
-  if (verb == "count") return count(rest, reply);
-  if (verb == "call") return call(rest, reply);
-  if (verb == "fail") return fail(rest, reply);
-  if (verb == "print") return print(rest, reply);
-  if (verb == "graffiti") return graffiti(reply);
-  if (verb == "sleep") return sleep_ms(rest, reply);
-  if (verb == "allocate") return allocate(rest, reply);
-  if (verb == "forbidden") return forbidden(reply);
-  if (verb == "big") return big(rest, reply);
-  if (verb == "environment") return environment(rest, reply);
-  if (verb == "exit") _exit(static_cast<int>(next_number(rest)));
-  if (verb == "abort") abort();
-  if (verb == "segfault") (void)raise(SIGSEGV);
-  return RTSUP_INVALID_ARGUMENT;
+  const std::string_view name = next_word(rest);
+  for (const Verb& verb : kVerbs) {
+    if (verb.name == name) {
+      return verb.run(rest, reply);
+    }
+  }
+  // What the event itself says.
+  if (name == "caller") {
+    return answer_text(reply, view(event->caller));
+  }
+  if (name == "size") {
+    return answer_text(reply, std::to_string(event->data.length));
+  }
+  return answer_failure(reply, RTSUP_INVALID_ARGUMENT, "UNKNOWN_VERB", name);
 }
 
 RTSUP_API void rtsup_destroy(void) {
