@@ -42,6 +42,7 @@ class ManifestReader {
   void read_component(const Member& member);
   void check_database_files();
   void read_functions(const Node& functions);
+  void read_example();
 
   const Node& root_;
   std::string folder_;
@@ -54,7 +55,7 @@ class ManifestReader {
 
 Manifest ManifestReader::read() {
   static const Vocabulary vocabulary{
-      {"$schema", "rtsup", "name", "tenant", "accept", "components", "functions"},
+      {"$schema", "rtsup", "name", "tenant", "accept", "components", "functions", "example"},
       {"gateway", "telemetry", "attach", "providers", "uids", "resources", "description",
        "include"}};
   if (!check_object(root_, vocabulary, mistakes_)) {
@@ -71,6 +72,7 @@ Manifest ManifestReader::read() {
   if (required(root_, "functions", mistakes_) != nullptr) {
     if (const Node* const functions = read_table("functions", kFunctionsMax, "function")) {
       read_functions(*functions);
+      read_example();
     }
   }
   return std::move(manifest_);
@@ -231,6 +233,29 @@ void ManifestReader::read_functions(const Node& functions) {
                                                                  : "inline";
     manifest_.functions.push_back(std::move(function));
   }
+}
+
+void ManifestReader::read_example() {
+  static const Vocabulary vocabulary{{"function", "method", "data"}, {"file", "metadata"}};
+  const Node* const example = root_.find("example");
+  if (example == nullptr || !check_object(*example, vocabulary, mistakes_)) {
+    return;
+  }
+  Names functions;
+  for (const Function& function : manifest_.functions) {
+    functions.push_back(function.name);
+  }
+  if (const Node* const function = required(*example, "function", mistakes_)) {
+    manifest_.example.function =
+        read_word(*function, "function", {functions, {}}, mistakes_).value_or("");
+  }
+  const auto read_optional = [&](std::string_view key, std::string& text) {
+    if (const Node* const node = example->find(key)) {
+      text = read_text(*node, mistakes_).value_or("");
+    }
+  };
+  read_optional("method", manifest_.example.method);
+  read_optional("data", manifest_.example.data);
 }
 
 void add_digests(Manifest& manifest, const LoadSettings& settings) {

@@ -101,6 +101,13 @@ struct Function {
   std::map<std::string, std::string> environment;
 };
 
+// A call that answers as it should: `rtsup start` prints it for the operator to try.
+struct Example {
+  std::string function;  // empty = none given
+  std::string method;
+  std::string data;
+};
+
 struct Manifest {
   std::string path;                 // absolute
   std::string name;                 // of the application
@@ -108,6 +115,7 @@ struct Manifest {
   std::vector<std::string> accept;  // boundaries given up, by doctor's names
   std::vector<Component> components;
   std::vector<Function> functions;
+  Example example;
 };
 
 // One mistake in one file.
