@@ -1,4 +1,5 @@
 // `rtsup start`: this process becomes the supervisor; with --detach a child of it does.
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -50,6 +51,30 @@ std::string last_lines(const std::string& path) {
   return text;
 }
 
+// In single quotes, so that a shell takes it as it is.
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+std::string example_line(const manifest::Manifest& manifest) {
+  const manifest::Example& example = manifest.example;
+  // As the operator called us, so that the line works in the same place.
+  std::string line =
+      std::string(program_invocation_name) + " invoke -n " + manifest.name + " " + example.function;
+  if (!example.method.empty()) {
+    line += " --method " + quoted(example.method);
+  }
+  return example.data.empty() ? line : line + " --data " + quoted(example.data);
+}
+
 // Tells the terminal; with --detach also the waiting parent, through a pipe that carries one byte:
 // the exit code.
 class TerminalReporter : public supervisor::StartReporter {
@@ -65,9 +90,8 @@ class TerminalReporter : public supervisor::StartReporter {
   }
 
   void on_started() override {
-    if (!manifest_.functions.empty()) {
-      print("try: rtsup invoke -n " + manifest_.name + " " + manifest_.functions.front().name +
-            " --data '{}'\n");
+    if (!manifest_.example.function.empty()) {
+      print("try: " + example_line(manifest_) + "\n");
     }
     tell_parent(ExitCode::kOk);
   }
