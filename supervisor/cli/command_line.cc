@@ -106,7 +106,9 @@ void add_checks(CLI::App& app, Options& options) {
 
 Ending explain(CLI::App& app, const std::string& topic) {
   if (topic.empty()) {
-    return {.code = 0, .output = app.help(), .error = {}};
+    // Not app.help(): that is the help of the command that was parsed, which is "help".
+    const auto mode = CLI::AppFormatMode::Normal;
+    return {.code = 0, .output = app.get_formatter()->make_help(&app, "rtsup", mode), .error = {}};
   }
   for (const CLI::App* const command :
        app.get_subcommands([&topic](const CLI::App* one) { return one->get_name() == topic; })) {
