@@ -205,23 +205,46 @@ TEST_F(HostileTest, GreedDoesNotStarveTheVictim) {
 // ---- around the rings
 // ----------------------------------------------------------------------------
 
-TEST_F(HostileTest, BlockingDoorbellDoesNotHangTheBroker) {
-  expect_harmless("blocking-doorbell", "cleared");
+TEST_F(HostileTest, DoorbellMadeBlockingIsStoppedAtItsCall) {
+  start_both();
+  (void)attack("blocking-doorbell");
+  expect_restarted("forbidden-call", "fcntl");
+  expect_bystanders_unharmed();
 }
-TEST_F(HostileTest, DoorbellStormDoesNotStarveTheVictim) {
-  expect_harmless("doorbell-storm", "storming");
+
+TEST_F(HostileTest, DoorbellStormEndsTheSession) {
+  start_both();
+  EXPECT_EQ(attack("doorbell-storm").out, "storming") << "the answer before it was in order";
+  expect_violation("FLOOD");
+  expect_restarted("channel", "FLOOD");
+  expect_bystanders_unharmed();
+}
+
+// ---- the channel alone: what stops these under rtsup:native is allowed here
+// ----------------------------------------------------------------------------
+
+constexpr const char* kWide = R"({"syscalls": {"allow": [
+    {"call": "fcntl", "args": {"cmd": {"equals": "F_SETFL"}}, "why": "the channel alone must hold"},
+    {"call": "sendmsg", "why": "the channel alone must hold"}]}})";
+
+TEST_F(HostileTest, BlockingDoorbellDoesNotHangTheBroker) {
+  start_both(kWide);
+  EXPECT_EQ(attack("blocking-doorbell").out, "cleared");
+  EXPECT_TRUE(violations().empty());
+  expect_bystanders_unharmed();
+}
+
+TEST_F(HostileTest, SessionSocketTakesNothingEvenWhenSendingIsAllowed) {
+  start_both(kWide);
+  EXPECT_EQ(attack("descriptor-flood").out, "nothing went through");
+  EXPECT_TRUE(violations().empty());
+  expect_bystanders_unharmed();
 }
 
 TEST_F(HostileTest, SessionSocketTakesNothing) {
   start_both();
-  // Either the policy does not let it send at all, or the kernel refuses it: the base's end is
-  // shut.
-  const Outcome outcome = attack("descriptor-flood");
-  if (outcome.code == kExitOk) {
-    EXPECT_EQ(outcome.out, "nothing went through");
-  } else {
-    expect_restarted("forbidden-call", "sendmsg");
-  }
+  (void)attack("descriptor-flood");
+  expect_restarted("forbidden-call", "sendmsg");
   expect_bystanders_unharmed();
 }
 

@@ -103,8 +103,8 @@ class CrashTest : public ProbeBase {
     for (int round = 0; round < 3; ++round) {
       const long before = load.acknowledged();
       wait_a_random_time();
-      const pid_t pid = victim();
-      ASSERT_GT(pid, 0);
+      pid_t pid = 0;
+      ASSERT_TRUE(eventually([&] { return (pid = victim()) > 0; })) << "it did not come back";
       ASSERT_EQ(::kill(pid, SIGKILL), 0);
       ASSERT_TRUE(eventually([&] { return ::kill(pid, 0) != 0; }));
       // It works again when writes are acknowledged again.

@@ -162,6 +162,7 @@ TEST_F(RootlessTest, LentIdsGiveEachFunctionItsOwn) {
   become_user(prepare);
   expect_working_base("[]");
   if (!IsSkipped()) {
+    ASSERT_TRUE(wait_for_state("probe", "ready"));  // it was ended, and has no uid in between
     EXPECT_GE(facts("probe").uid, kLent);
     EXPECT_NE(facts("probe").uid, facts("program").uid);
   }

@@ -194,10 +194,11 @@ void forged_lease(RawSession& session, const Frame& event) {
 // O_NONBLOCK of the doorbell is shared with the base: a base that reads or writes it would hang.
 void blocking_doorbell(RawSession& session, const Frame& event) {
   (void)::fcntl(session.doorbell(), F_SETFL, 0);
-  const uint64_t almost_full = 0xFFFFFFFFFFFFFFFE;
-  const ssize_t ignored = ::write(session.doorbell(), &almost_full, sizeof almost_full);
-  (void)ignored;
   session.answer(event, "cleared");
+  // The first write fills it, the second one sleeps for ever: here, and in whoever else writes it.
+  const uint64_t almost_full = 0xFFFFFFFFFFFFFFFE;
+  while (::write(session.doorbell(), &almost_full, sizeof almost_full) > 0) {
+  }
 }
 
 // Rings without end and without a reason.
