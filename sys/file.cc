@@ -253,4 +253,18 @@ Result<UniqueFd> lock_file(const std::string& path, mode_t mode) {
   return fd;
 }
 
+Result<void> give_folder(const std::string& folder, uint32_t uid, uint32_t gid) {
+  RTSUP_ASSIGN(std::vector<std::string> names, list_directory(folder));
+  for (std::string& name : names) {
+    name.insert(0, folder + "/");
+  }
+  names.push_back(folder);
+  for (const std::string& name : names) {
+    if (::lchown(name.c_str(), uid, gid) < 0) {
+      return sys_error(Step::kChown);
+    }
+  }
+  return {};
+}
+
 }  // namespace rtsup::sys

@@ -62,6 +62,8 @@ Result<void> replace_file(const std::string& path, std::string_view bytes, mode_
 Result<void> make_directories(const std::string& path, mode_t mode);
 // Names in a folder, without "." and "..", in the kernel's order.
 Result<std::vector<std::string>> list_directory(const std::string& path, size_t entries_max = 4096);
+// lchown(2) for the folder and what lies directly in it, the folder itself last. Errors: kChown.
+Result<void> give_folder(const std::string& folder, uint32_t uid, uint32_t gid);
 // Removes a file or a whole tree. Absent = done. Never follows a link, never leaves the file system
 // it starts on.
 Result<void> remove_tree(const std::string& path, size_t entries_max = 100'000);

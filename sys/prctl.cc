@@ -18,8 +18,8 @@ Result<void> set_no_new_privileges() noexcept {
   return {};
 }
 
-Result<void> set_not_dumpable() noexcept {
-  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
+Result<void> set_dumpable(bool dumpable) noexcept {
+  if (::prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0) < 0) {
     return sys_error(Step::kDumpable);
   }
   return {};

@@ -10,8 +10,8 @@ namespace rtsup::sys {
 // change of ids and by exec of a program with privileges: set it last.
 Result<void> set_parent_death_signal(int signal) noexcept;
 Result<void> set_no_new_privileges() noexcept;
-// Not dumpable: no core file, and no process of the same uid may look into or trace this one. Lost
-// at exec.
-Result<void> set_not_dumpable() noexcept;
+// Not dumpable: no core file, and no process of the same uid may look into or trace this one. Every
+// change of ids makes it so, exec of a readable program ends it.
+Result<void> set_dumpable(bool dumpable) noexcept;
 
 }  // namespace rtsup::sys

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "abi/base/check.h"
+#include "sys/clone.h"
 #include "sys/file.h"
 #include "sys/pidfd.h"
 #include "sys/spawn.h"
@@ -157,13 +158,15 @@ Result<void> write_map(const Holder& holder, const char* file, const UidRange& r
   return written ? Result<void>{} : Result<void>(map_error(written.error()));
 }
 
-// newuidmap and newgidmap, which are setuid or carry a file capability.
-Result<void> run_helper(const char* program, const Holder& holder, const UidRange& range) {
+// newuidmap and newgidmap, which are setuid or carry a file capability. `own` becomes 0.
+Result<void> run_helper(const char* program, const Holder& holder, uint32_t own,
+                        const UidRange& range) {
   RTSUP_ASSIGN(const UniqueFd executable, open_file(program, O_PATH));
   RTSUP_ASSIGN(const Pidfd helper,
                spawn({.executable = executable.get(),
                       .arguments = {program, std::to_string(holder.pid()), "0",
-                                    std::to_string(range.first), std::to_string(range.count)},
+                                    std::to_string(own), "1", "1", std::to_string(range.first),
+                                    std::to_string(range.count)},
                       .environment = {},
                       .inherited = {}}));
   RTSUP_ASSIGN(const ExitStatus status, helper.wait());
@@ -193,7 +196,7 @@ std::optional<Delegation> own_delegation(uint32_t count_max) {
   if (!uids || !gids) {
     return std::nullopt;
   }
-  const uint32_t count = std::min({uids->count, gids->count, count_max});
+  const uint32_t count = std::min({uids->count, gids->count, count_max - 1});  // 0 is the user
   uids->count = count;
   gids->count = count;
   return Delegation{.uids = *uids, .gids = *gids};
@@ -271,8 +274,8 @@ Result<UserNamespace> UserNamespace::create(const UidRange& wanted) {
   }
   RTSUP_ASSIGN(Holder holder, Holder::create());
   if (result.mapping_ == IdMapping::kHelper) {
-    RTSUP_TRY(run_helper(kUidHelper, holder, result.uids_));
-    RTSUP_TRY(run_helper(kGidHelper, holder, result.gids_));
+    RTSUP_TRY(run_helper(kUidHelper, holder, ::geteuid(), result.uids_));
+    RTSUP_TRY(run_helper(kGidHelper, holder, ::getegid(), result.gids_));
   } else {
     if (result.mapping_ == IdMapping::kSingle) {
       // Without it the kernel refuses a gid map from who holds no privilege over the parent
@@ -287,14 +290,49 @@ Result<UserNamespace> UserNamespace::create(const UidRange& wanted) {
   return result;
 }
 
+uint32_t UserNamespace::count() const noexcept {
+  return mapping_ == IdMapping::kHelper ? uids_.count + 1 : uids_.count;
+}
+
 uint32_t UserNamespace::host_uid(uint32_t inside) const noexcept {
-  RTSUP_CHECK(inside < uids_.count);
-  return uids_.first + inside;
+  RTSUP_CHECK(inside < count());
+  if (mapping_ != IdMapping::kHelper) {
+    return uids_.first + inside;
+  }
+  return inside == 0 ? ::geteuid() : uids_.first + inside - 1;
 }
 
 uint32_t UserNamespace::host_gid(uint32_t inside) const noexcept {
-  RTSUP_CHECK(inside < gids_.count);
-  return gids_.first + inside;
+  RTSUP_CHECK(inside < count());
+  if (mapping_ != IdMapping::kHelper) {
+    return gids_.first + inside;
+  }
+  return inside == 0 ? ::getegid() : gids_.first + inside - 1;
+}
+
+Result<void> UserNamespace::give_folder(const std::string& folder, uint32_t inside) const {
+  switch (mapping_) {
+    case IdMapping::kSingle:
+      return {};
+    case IdMapping::kDirect:
+      return sys::give_folder(folder, host_uid(inside), host_gid(inside));
+    case IdMapping::kHelper:
+      break;
+  }
+  // Only inside is the user privileged over the ids that it was lent.
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    return sys_error(Step::kClone);
+  }
+  if (pid == 0) {
+    const Result<void> entered = enter_namespace(fd_.get(), CLONE_NEWUSER);
+    const Result<void> given = entered ? sys::give_folder(folder, inside, inside) : entered;
+    ::_exit(given ? 0 : given.error().sys_errno);
+  }
+  RTSUP_ASSIGN(const Pidfd child, Pidfd::open(pid));
+  RTSUP_ASSIGN(const ExitStatus status, child.wait());
+  return status.success() ? Result<void>{}
+                          : Result<void>(sys_error_of(Step::kChown, status.code));
 }
 
 }  // namespace rtsup::sys

@@ -1,7 +1,9 @@
 // UserNamespace: the base's one user namespace. Workers and the monitor live in it; nobody can make
 // another inside.
 // Owns:    a descriptor of the namespace, which keeps it alive without any process.
-// Units:   ids inside are 0 to count-1; 0 is the namespace's own root, which holds nothing outside.
+// Units:   ids inside are 0 to count()-1; 0 is the namespace's own root: as root a host id that owns
+//          nothing, without root the user, so that what is bound into workers is opened with the
+//          user's reach and no more.
 // Errors:  kFailedPrecondition (no free uid range), kPermissionDenied (user namespaces are switched
 //          off; newuidmap refused), kUserNamespaceMap.
 // Threads: create() forks: only in a process with one thread.
@@ -28,7 +30,7 @@ struct UidRange {
 
 enum class IdMapping {
   kDirect,  // root wrote the maps
-  kHelper,  // newuidmap and newgidmap did, with the user's range
+  kHelper,  // newuidmap and newgidmap did: 0 is the user, 1 and above the user's range
   kSingle,  // only the user's own id, as 0: all functions share it
 };
 
@@ -42,13 +44,15 @@ class UserNamespace {
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   [[nodiscard]] IdMapping mapping() const noexcept { return mapping_; }
   [[nodiscard]] bool single_id() const noexcept { return mapping_ == IdMapping::kSingle; }
-  [[nodiscard]] const UidRange& uids() const noexcept {
-    return uids_;
-  }  // on the host; id i inside is first + i
-  [[nodiscard]] const UidRange& gids() const noexcept { return gids_; }
-  // The host's uid for `inside`, which must be below uids().count.
+  // On the host, without the user's own: what functions get.
+  [[nodiscard]] const UidRange& uids() const noexcept { return uids_; }
+  [[nodiscard]] uint32_t count() const noexcept;
+  // The host's uid for `inside`, which must be below count().
   [[nodiscard]] uint32_t host_uid(uint32_t inside) const noexcept;
   [[nodiscard]] uint32_t host_gid(uint32_t inside) const noexcept;
+  // Gives a folder and what lies directly in it to `inside`, as uid and gid. Nothing with a single
+  // id: the folder is the user's already. Errors: kChown. Forks where there is a range but no root.
+  [[nodiscard]] Result<void> give_folder(const std::string& folder, uint32_t inside) const;
 
  private:
   UniqueFd fd_;

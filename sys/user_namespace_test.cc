@@ -173,8 +173,8 @@ TEST(UserNamespaceTest, UserWithADelegationGetsItsRange) {
         std::fprintf(stderr, "%s\n", describe(space.error()).c_str());
         return 10;
       }
-      if (space->mapping() != IdMapping::kHelper || space->host_uid(7) != 300'007 ||
-          space->host_gid(7) != 400'007 || space->uids().count != 1000) {
+      if (space->mapping() != IdMapping::kHelper || space->host_uid(7) != 300'006 ||
+          space->host_gid(7) != 400'006 || space->host_uid(0) != 65534 || space->count() != 1001) {
         return 11;
       }
       return run_inside(*space, [] {

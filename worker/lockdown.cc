@@ -156,7 +156,10 @@ Result<void> set_limits(Lockdown& lockdown) noexcept {
 }
 
 Result<void> set_death_signal(Lockdown&) noexcept { return sys::set_parent_death_signal(SIGKILL); }
-Result<void> set_not_dumpable(Lockdown&) noexcept { return sys::set_not_dumpable(); }
+Result<void> set_not_dumpable(Lockdown&) noexcept { return sys::set_dumpable(false); }
+// Until its exec: an ordinary user's supervisor, which owns the user namespace but not this process's
+// memory, could otherwise not read it back. Nothing in it is a secret.
+Result<void> set_dumpable(Lockdown&) noexcept { return sys::set_dumpable(true); }
 
 Result<void> enter_work_directory(Lockdown& lockdown) noexcept {
   const auto* const directory = lockdown.plan->work_directory();
@@ -245,6 +248,7 @@ constexpr LockdownRow kTable[] = {
     {Step::kRlimit, kProcess, set_limits},
     {Step::kParentDeathSignal, kReaper | kProcess, set_death_signal},
     {Step::kDumpable, kReaper, set_not_dumpable},
+    {Step::kDumpable, kProcess, set_dumpable},
     {Step::kWorkDirectory, kProcess, enter_work_directory},
     {Step::kLandlock, kProcess, restrict_files},
     {Step::kPark, kProcess, park},

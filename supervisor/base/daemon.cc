@@ -56,7 +56,7 @@ Result<void> Daemon::start(const DaemonSpec& spec, const sys::UniqueFd& error_ou
   expected.user_namespace = context_.user_namespace_link;
   expected.separate = {"mnt", "ipc", "uts", "net", "cgroup"};
   if (group_) {
-    expected.cgroup = group_->name();
+    expected.cgroups = group_->expected_paths();
   }
   return dialogue_.start(input, plan.fd(), group_ ? group_->folder_fd() : -1, std::move(expected));
 }

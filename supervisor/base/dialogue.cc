@@ -108,7 +108,7 @@ void Dialogue::let_go() {
   }
   process_ = std::move(*process);
   expected_.parent = daemon_ ? 0 : init_.pid();
-  const std::optional<std::string> difference = read_back(process_.pid(), expected_);
+  const std::optional<std::string> difference = read_back(process_, expected_);
   if (!process_.send_signal(0)) {
     return;  // what was read may be another's by now
   }

@@ -24,7 +24,7 @@ uint32_t IdSpace::host_gid(uint32_t inside) const noexcept {
 
 uint32_t IdSpace::count() const noexcept {
   // With a single id all functions share it; their positions in the table still differ.
-  return space && !space->single_id() ? space->uids().count : fallback.count;
+  return space && !space->single_id() ? space->count() : fallback.count;
 }
 
 Result<sys::SealedMemfd> seal_plan(const LaunchInput& input) {

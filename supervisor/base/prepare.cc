@@ -82,22 +82,12 @@ Result<UidTable> make_uids(const BaseInputs& inputs, const IdSpace& ids) {
 // the range, too.
 Result<void> give_data_folder(const std::string& folder, const IdSpace& ids) {
   RTSUP_TRY(sys::make_directories(folder, 0700));
-  if (ids.single() || ::geteuid() != 0) {
-    return {};
+  if (ids.space) {
+    return ids.space->give_folder(folder, kBrokerUid);
   }
-  const uint32_t uid = ids.host_uid(kBrokerUid);
-  const uint32_t gid = ids.host_gid(kBrokerUid);
-  RTSUP_ASSIGN(std::vector<std::string> names, sys::list_directory(folder));
-  for (std::string& name : names) {
-    name.insert(0, folder + "/");
-  }
-  names.push_back(folder);
-  for (const std::string& name : names) {
-    if (::lchown(name.c_str(), uid, gid) < 0) {
-      return sys_error(Step::kChown);
-    }
-  }
-  return {};
+  return ::geteuid() == 0
+             ? sys::give_folder(folder, ids.host_uid(kBrokerUid), ids.host_gid(kBrokerUid))
+             : Result<void>{};
 }
 
 Result<void> open_files(LaunchContext& context) {

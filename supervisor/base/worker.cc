@@ -180,7 +180,7 @@ ExpectedProcess Worker::expect(const LaunchInput& input) const {
     expected.separate.emplace_back("net");
   }
   if (group_) {
-    expected.cgroup = group_->name();
+    expected.cgroups = group_->expected_paths();
   }
   // A program's last descriptors close at its exec; a host is past its own and has exactly the
   // planned ones.

@@ -259,9 +259,20 @@ TEST(ReadBack, DescriptorsMustBeExactlyThePlannedOnes) {
 }
 
 TEST(ReadBack, TheControlGroupMustBeItsOwn) {
-  const ExpectedProcess expected{.cgroup = "rtsup-shop/cart.0"};
-  EXPECT_EQ(check_cgroup("4:memory:/a/rtsup-shop/cart.0\n0::/\n", expected), std::nullopt);
-  EXPECT_NE(check_cgroup("4:memory:/a/rtsup-shop/cart.01\n0::/\n", expected), std::nullopt);
+  const ExpectedProcess expected{.cgroups = {{"memory", "/a/rtsup-shop/cart.0"},
+                                             {"cpuacct", "/rtsup-shop/cart.0"},
+                                             {"", "/b/rtsup-shop/cart.0"}}};
+  const std::string memory = "4:memory:/a/rtsup-shop/cart.0\n";
+  const std::string cpu = "3:cpu,cpuacct:/rtsup-shop/cart.0\n";
+  const std::string unified = "0::/b/rtsup-shop/cart.0\n";
+  EXPECT_EQ(check_cgroup(memory + cpu + unified, expected), std::nullopt);
+  EXPECT_EQ(check_cgroup("4:memory:/a/rtsup-shop/cart.01\n" + cpu + unified, expected),
+            "control group of memory is /a/rtsup-shop/cart.01, planned /a/rtsup-shop/cart.0");
+  EXPECT_EQ(check_cgroup(memory + unified, expected),
+            "control group of cpuacct is missing, planned /rtsup-shop/cart.0");
+  EXPECT_EQ(check_cgroup(memory + cpu + "0::/\n", expected),
+            "control group of cgroup v2 is /, planned /b/rtsup-shop/cart.0");
+  EXPECT_NE(check_cgroup("garbage\n\n:::\n", expected), std::nullopt);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "supervisor/launch/read_back.h"
 
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <system_error>
@@ -44,17 +45,58 @@ std::string link_of(const std::string& path) {
   return fs::read_symlink(path, error).string();
 }
 
-std::map<int, std::string> open_descriptors(const std::string& folder) {
+// Of a process of an id lent to this ordinary user, whose folder only that id may list: each number
+// that its table has room for, asked for one by one.
+std::map<int, std::string> borrowed_descriptors(const sys::Pidfd& process,
+                                                std::string_view status) {
+  std::map<int, std::string> found;
+  const std::string_view text = field(status, "FDSize").value_or("");
+  int size = 0;
+  std::from_chars(text.data(), text.data() + text.size(), size);
+  for (int number = 0; number < size; ++number) {
+    if (const auto fd = process.get_fd(number)) {
+      found[number] = link_of("/proc/self/fd/" + std::to_string(fd->get()));
+    } else if (fd.error().sys_errno != EBADF) {
+      found[number] = describe(fd.error());
+    }
+  }
+  return found;
+}
+
+std::map<int, std::string> open_descriptors(const sys::Pidfd& process, std::string_view status) {
+  const std::string folder = "/proc/" + std::to_string(process.pid()) + "/fd";
   std::map<int, std::string> found;
   std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
-       entry.increment(error)) {
+  fs::directory_iterator entry(folder, error);
+  if (error == std::errc::permission_denied) {
+    return borrowed_descriptors(process, status);
+  }
+  for (const fs::directory_iterator end; !error && entry != end; entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     int number = -1;
     std::from_chars(name.data(), name.data() + name.size(), number);
     found[number] = link_of(entry->path().string());
   }
   return found;
+}
+
+// The path in the line "N:controller,controller:path" that names the controller.
+std::optional<std::string_view> cgroup_of(std::string_view lines, const std::string& controller) {
+  while (!lines.empty()) {
+    const size_t end = lines.find('\n');
+    const std::string_view line = lines.substr(0, end);
+    lines.remove_prefix(end == std::string_view::npos ? lines.size() : end + 1);
+    const size_t first = line.find(':');
+    const size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
+    if (second == std::string_view::npos) {
+      continue;
+    }
+    const std::string names = "," + std::string(line.substr(first + 1, second - first - 1)) + ",";
+    if (names.find("," + controller + ",") != std::string::npos) {
+      return line.substr(second + 1);
+    }
+  }
+  return std::nullopt;
 }
 
 bool matches(const std::string& found, const std::string& wanted) {
@@ -112,17 +154,14 @@ std::optional<std::string> check_status(std::string_view status, const ExpectedP
 }
 
 std::optional<std::string> check_cgroup(std::string_view lines, const ExpectedProcess& expected) {
-  if (expected.cgroup.empty()) {
-    return std::nullopt;
-  }
-  for (std::string_view rest = lines; !rest.empty();) {
-    const size_t end = rest.find('\n');
-    if (rest.substr(0, end).ends_with("/" + expected.cgroup)) {
-      return std::nullopt;
+  for (const auto& [controller, path] : expected.cgroups) {
+    const std::string_view found = cgroup_of(lines, controller).value_or("missing");
+    if (found != path) {
+      return differs("control group of " + (controller.empty() ? "cgroup v2" : controller), path,
+                     found);
     }
-    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
   }
-  return "it is not in its control group " + expected.cgroup;
+  return std::nullopt;
 }
 
 std::optional<std::string> check_descriptors(const std::map<int, std::string>& found,
@@ -144,8 +183,8 @@ std::optional<std::string> check_descriptors(const std::map<int, std::string>& f
   return std::nullopt;
 }
 
-std::optional<std::string> read_back(pid_t pid, const ExpectedProcess& expected) {
-  const std::string folder = "/proc/" + std::to_string(pid) + "/";
+std::optional<std::string> read_back(const sys::Pidfd& process, const ExpectedProcess& expected) {
+  const std::string folder = "/proc/" + std::to_string(process.pid()) + "/";
   const auto status = sys::read_file(folder + "status");
   if (!status) {
     return "can not read its status: " + describe(status.error());
@@ -157,7 +196,7 @@ std::optional<std::string> read_back(pid_t pid, const ExpectedProcess& expected)
     return difference;
   }
   if (!expected.descriptors.empty()) {
-    if (auto difference = check_descriptors(open_descriptors(folder + "fd"), expected)) {
+    if (auto difference = check_descriptors(open_descriptors(process, *status), expected)) {
       return difference;
     }
   }

@@ -11,7 +11,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "sys/pidfd.h"
 
 namespace rtsup::supervisor {
 
@@ -24,16 +27,16 @@ struct ExpectedProcess {
   std::vector<std::string> separate{};  // "pid", "mnt", ...: must differ from this process's own
   std::map<int, std::string>
       descriptors{};     // number -> what it is: "pipe:[123]"; a prefix when it ends in '*'
-  std::string cgroup{};  // last part of its path in every hierarchy that names it
+  // (controller, path) of each hierarchy that it must be in; "" is the one of cgroup v2.
+  std::vector<std::pair<std::string, std::string>> cgroups{};
 };
 
 // What is different, in a sentence; nothing when all is as planned.
-std::optional<std::string> read_back(pid_t pid, const ExpectedProcess& expected);
+std::optional<std::string> read_back(const sys::Pidfd& process, const ExpectedProcess& expected);
 
 // /proc/PID/status against the plan.
 std::optional<std::string> check_status(std::string_view status, const ExpectedProcess& expected);
-// /proc/PID/cgroup against the plan: the group appears at least once, and nowhere does a line say
-// the root of it.
+// /proc/PID/cgroup against the plan, each hierarchy for itself.
 std::optional<std::string> check_cgroup(std::string_view lines, const ExpectedProcess& expected);
 std::optional<std::string> check_descriptors(const std::map<int, std::string>& found,
                                              const ExpectedProcess& expected);
