@@ -58,6 +58,7 @@ Answer send(uint16_t opcode, const Builder& table, Bytes payload, const rtsup_op
                     .timeout_ns = options.timeout_ns,
                     .context = current_event()});
   }
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a number in the shape that the C ABI gives handles.
   filled.handle = reinterpret_cast<void*>(static_cast<uintptr_t>(answer.lease));
   if (answer.status == Status::kOk) {
     filled.data = raw(answer.payload);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 
 #include "sys/cgroup.h"
@@ -23,7 +24,7 @@ class FakeFolders : public CgroupFolders {
     }
     for (const auto& [name, value] : files_) {
       if (name != missing_file) {
-        std::ofstream(folder + "/" + name) << value;
+        std::ofstream(std::filesystem::path(folder) / name) << value;
       }
     }
     return {};

@@ -80,7 +80,7 @@ class CgroupTest : public testing::Test {
     return tree_.create_group("worker-0", limits);
   }
 
-  const test::LeakCheck leaks_;
+  test::LeakCheck leaks_;
   CgroupMounts mounts_;
   std::string name_;
   CgroupTree tree_;

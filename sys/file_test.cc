@@ -22,7 +22,7 @@ class FileTest : public testing::Test {
   }
   void TearDown() override { EXPECT_TRUE(remove_tree(folder_)); }
   [[nodiscard]] std::string at(const char* name) const { return folder_ + "/" + name; }
-  const test::LeakCheck leaks_;
+  test::LeakCheck leaks_;
   std::string folder_;
 };
 

@@ -29,7 +29,7 @@ class SocketTest : public testing::Test {
   }
   [[nodiscard]] int near() const { return pair_.first.get(); }
   [[nodiscard]] int far() const { return pair_.second.get(); }
-  const test::LeakCheck leaks_;
+  test::LeakCheck leaks_;
   SocketPair pair_;
 };
 
@@ -154,7 +154,7 @@ class ListenerTest : public testing::Test {
     folder_ = pattern;
   }
   void TearDown() override { EXPECT_TRUE(remove_tree(folder_)); }
-  const test::LeakCheck leaks_;
+  test::LeakCheck leaks_;
   std::string folder_;
 };
 

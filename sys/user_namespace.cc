@@ -162,13 +162,13 @@ Result<void> write_map(const Holder& holder, const char* file, const UidRange& r
 Result<void> run_helper(const char* program, const Holder& holder, uint32_t own,
                         const UidRange& range) {
   RTSUP_ASSIGN(const UniqueFd executable, open_file(program, O_PATH));
-  RTSUP_ASSIGN(const Pidfd helper,
-               spawn({.executable = executable.get(),
-                      .arguments = {program, std::to_string(holder.pid()), "0",
-                                    std::to_string(own), "1", "1", std::to_string(range.first),
-                                    std::to_string(range.count)},
-                      .environment = {},
-                      .inherited = {}}));
+  RTSUP_ASSIGN(
+      const Pidfd helper,
+      spawn({.executable = executable.get(),
+             .arguments = {program, std::to_string(holder.pid()), "0", std::to_string(own), "1",
+                           "1", std::to_string(range.first), std::to_string(range.count)},
+             .environment = {},
+             .inherited = {}}));
   RTSUP_ASSIGN(const ExitStatus status, helper.wait());
   if (!status.success()) {
     return Error{.status = Status::kPermissionDenied,
@@ -331,8 +331,7 @@ Result<void> UserNamespace::give_folder(const std::string& folder, uint32_t insi
   }
   RTSUP_ASSIGN(const Pidfd child, Pidfd::open(pid));
   RTSUP_ASSIGN(const ExitStatus status, child.wait());
-  return status.success() ? Result<void>{}
-                          : Result<void>(sys_error_of(Step::kChown, status.code));
+  return status.success() ? Result<void>{} : Result<void>(sys_error_of(Step::kChown, status.code));
 }
 
 }  // namespace rtsup::sys

@@ -10,6 +10,7 @@ namespace rtsup {
 template <typename Tag>
 struct Id {
   uint32_t value = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the comparison for one with 0.
   friend auto operator<=>(const Id&, const Id&) = default;
 };
 

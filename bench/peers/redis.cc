@@ -50,6 +50,7 @@ class Redis : public Peer {
         "--appendonly",  "no",     "--dir", folder_,        "--daemonize", "no",     "--logfile",
         folder_ + "/log"};
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (std::string& word : words) {
       argv.push_back(word.data());
     }

@@ -39,6 +39,7 @@ ValueRef ValueRef::make(size_t size) noexcept {
     return {};
   }
   void* memory = ::operator new(sizeof(Value) + size, std::nothrow);
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): the reference releases it.
   return memory == nullptr ? ValueRef() : ValueRef(new (memory) Value(size));
 }
 

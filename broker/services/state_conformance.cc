@@ -60,9 +60,9 @@ TEST_P(StateConformance, KeysMayHoldWhatIsSpecialElsewhere) {
 }
 
 TEST_P(StateConformance, BulkSetIsGotOneByOne) {
-  std::vector<Write> writes;
-  for (int i = 0; i < 7; ++i) {
-    writes.push_back({.key = "bulk" + std::to_string(i), .value = "value" + std::to_string(i)});
+  std::vector<Write> writes(7);
+  for (size_t i = 0; i < writes.size(); ++i) {
+    writes[i] = {.key = "bulk" + std::to_string(i), .value = "value" + std::to_string(i)};
   }
   const FakeCall answer = bulk_set(writes);
   const auto& items = *answer.response<abi::StateBulkResponse>().items();

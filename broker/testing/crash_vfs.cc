@@ -104,25 +104,25 @@ struct CrashVfsMethods {
   }
 
   static int open(sqlite3_vfs* vfs, const char* path, sqlite3_file* f, int flags, int* out) {
-    static const sqlite3_io_methods kMethods = {2,
-                                                close,
-                                                read,
-                                                write,
-                                                truncate,
-                                                sync,
-                                                file_size,
-                                                lock,
-                                                unlock,
-                                                check_lock,
-                                                control,
-                                                sector_size,
-                                                characteristics,
-                                                shm_map,
-                                                shm_lock,
-                                                shm_barrier,
-                                                shm_unmap,
-                                                nullptr,
-                                                nullptr};
+    static const sqlite3_io_methods methods = {2,
+                                               close,
+                                               read,
+                                               write,
+                                               truncate,
+                                               sync,
+                                               file_size,
+                                               lock,
+                                               unlock,
+                                               check_lock,
+                                               control,
+                                               sector_size,
+                                               characteristics,
+                                               shm_map,
+                                               shm_lock,
+                                               shm_barrier,
+                                               shm_unmap,
+                                               nullptr,
+                                               nullptr};
     f->pMethods = nullptr;
     file(f).vfs = &self(vfs);
     file(f).path = (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) != 0
@@ -130,7 +130,7 @@ struct CrashVfsMethods {
                        : nullptr;
     const int code = real_vfs()->xOpen(real_vfs(), path, real(f), flags, out);
     if (code == SQLITE_OK) {
-      f->pMethods = &kMethods;
+      f->pMethods = &methods;
       file(f).vfs->adopt(file(f).path);
     } else if (real(f)->pMethods != nullptr) {
       real(f)->pMethods->xClose(real(f));

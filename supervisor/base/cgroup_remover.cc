@@ -8,11 +8,11 @@ namespace {
 constexpr int kAttemptsMax = 100;
 constexpr Time kPause = std::chrono::milliseconds(20);
 
-void attempt(Loop& loop, std::shared_ptr<sys::Cgroup> group, std::function<void(Result<void>)> done,
-             int number) {
-  Result<void> removed = group->remove();
+void attempt(Loop& loop, std::shared_ptr<sys::Cgroup> group,
+             std::function<void(const Result<void>&)> done, int number) {
+  const Result<void> removed = group->remove();
   if (removed || number == kAttemptsMax) {
-    done(std::move(removed));
+    done(removed);
     return;
   }
   (void)group
@@ -26,7 +26,7 @@ void attempt(Loop& loop, std::shared_ptr<sys::Cgroup> group, std::function<void(
 }  // namespace
 
 void remove_cgroup(Loop& loop, std::shared_ptr<sys::Cgroup> group,
-                   std::function<void(Result<void>)> done) {
+                   std::function<void(const Result<void>&)> done) {
   attempt(loop, std::move(group), std::move(done), 1);
 }
 

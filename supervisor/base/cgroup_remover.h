@@ -14,6 +14,6 @@ namespace rtsup::supervisor {
 // Kills what is left in the group, removes it, tries again for up to two seconds; then `done`, with
 // what was wrong.
 void remove_cgroup(Loop& loop, std::shared_ptr<sys::Cgroup> group,
-                   std::function<void(Result<void>)> done);
+                   std::function<void(const Result<void>&)> done);
 
 }  // namespace rtsup::supervisor

@@ -97,7 +97,7 @@ Result<void> Daemons::start_broker() {
   spec.descriptors = {{.from = link.second.get(), .to = kLinkFd},
                       {.from = plan.fd(), .to = kPlanFd}};
   broker_.process =
-      std::make_unique<Daemon>(context_, [this](Cause cause) { on_broker_end(std::move(cause)); });
+      std::make_unique<Daemon>(context_, [this](const Cause& cause) { on_broker_end(cause); });
   broker_.link = BrokerLink(std::move(link.first), events_);
   broker_.since = now();
   ++broker_.generation;
@@ -116,7 +116,7 @@ Result<void> Daemons::start_monitor() {
   RTSUP_ASSIGN(sys::SocketPair link, sys::create_seqpacket_pair());
   spec.descriptors = {{.from = link.second.get(), .to = kLinkFd}};
   monitor_.process =
-      std::make_unique<Daemon>(context_, [this](Cause cause) { on_monitor_end(std::move(cause)); });
+      std::make_unique<Daemon>(context_, [this](const Cause& cause) { on_monitor_end(cause); });
   monitor_.link = MonitorLink(std::move(link.first), events_);
   monitor_.since = now();
   ++monitor_.generation;
@@ -193,7 +193,7 @@ void Daemons::on_monitor_watching() {
   }
 }
 
-void Daemons::on_broker_end(Cause cause) {
+void Daemons::on_broker_end(const Cause& cause) {
   (void)broker_.link.receive();  // a broker that can not start says why
   context_.loop.unwatch(broker_.link.fd());
   broker_.link = {};
@@ -222,7 +222,7 @@ void Daemons::on_broker_end(Cause cause) {
   });
 }
 
-void Daemons::on_monitor_end(Cause cause) {
+void Daemons::on_monitor_end(const Cause& cause) {
   context_.loop.unwatch(monitor_.link.fd());
   monitor_.link = {};
   const bool watched = std::exchange(monitor_.serving, false);

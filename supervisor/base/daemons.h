@@ -68,8 +68,8 @@ class Daemons {
   Result<void> start_monitor();
   Result<void> watch_broker_link();
   Result<void> watch_monitor_link();
-  void on_broker_end(Cause cause);
-  void on_monitor_end(Cause cause);
+  void on_broker_end(const Cause& cause);
+  void on_monitor_end(const Cause& cause);
   void limit_start(const uint32_t& generation, const bool& serving, void (Daemons::*kill)());
   void kill_broker();
   void kill_monitor();

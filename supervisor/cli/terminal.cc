@@ -10,10 +10,10 @@ namespace rtsup::cli {
 namespace {
 
 bool wants_colour() {
-  static const bool kWanted =
+  static const bool wanted =
       ::isatty(STDOUT_FILENO) == 1 &&
       std::getenv("NO_COLOR") == nullptr;  // NOLINT(concurrency-mt-unsafe): one thread
-  return kWanted;
+  return wanted;
 }
 
 }  // namespace

@@ -217,7 +217,7 @@ std::vector<std::string> function_environment(const std::map<std::string, std::s
   std::vector<std::string> environment;
   for (const auto& [name, value] : own) {
     if (!acts_on_linker(name)) {
-      environment.push_back(name + "=" + value);
+      environment.emplace_back(name).append("=").append(value);
     }
   }
   environment.push_back(std::string(abi::kSessionFdVariable) + "=" +

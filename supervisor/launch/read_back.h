@@ -26,7 +26,7 @@ struct ExpectedProcess {
   std::string user_namespace{};         // "user:[4026532281]"; empty = not compared
   std::vector<std::string> separate{};  // "pid", "mnt", ...: must differ from this process's own
   std::map<int, std::string>
-      descriptors{};     // number -> what it is: "pipe:[123]"; a prefix when it ends in '*'
+      descriptors{};  // number -> what it is: "pipe:[123]"; a prefix when it ends in '*'
   // (controller, path) of each hierarchy that it must be in; "" is the one of cgroup v2.
   std::vector<std::pair<std::string, std::string>> cgroups{};
 };
