@@ -1,9 +1,9 @@
 // UserNamespace: the base's one user namespace. Workers and the monitor live in it; nobody can make
 // another inside.
 // Owns:    a descriptor of the namespace, which keeps it alive without any process.
-// Units:   ids inside are 0 to count()-1; 0 is the namespace's own root: as root a host id that owns
-//          nothing, without root the user, so that what is bound into workers is opened with the
-//          user's reach and no more.
+// Units:   ids inside are 0 to count()-1; 0 is the namespace's own root: as root a host id that
+//          owns nothing, without root the user, so that what is bound into workers is opened with
+//          that user's reach and no more.
 // Errors:  kFailedPrecondition (no free uid range), kPermissionDenied (user namespaces are switched
 //          off; newuidmap refused), kUserNamespaceMap.
 // Threads: create() forks: only in a process with one thread.

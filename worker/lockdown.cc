@@ -157,8 +157,8 @@ Result<void> set_limits(Lockdown& lockdown) noexcept {
 
 Result<void> set_death_signal(Lockdown&) noexcept { return sys::set_parent_death_signal(SIGKILL); }
 Result<void> set_not_dumpable(Lockdown&) noexcept { return sys::set_dumpable(false); }
-// Until its exec: an ordinary user's supervisor, which owns the user namespace but not this process's
-// memory, could otherwise not read it back. Nothing in it is a secret.
+// Until its exec: an ordinary user's supervisor, which owns the user namespace but not this
+// process's memory, could otherwise not read it back. Nothing in it is a secret.
 Result<void> set_dumpable(Lockdown&) noexcept { return sys::set_dumpable(true); }
 
 Result<void> enter_work_directory(Lockdown& lockdown) noexcept {
