@@ -5,6 +5,7 @@
 // Answer: "CPU_NS_PER_CALL HISTOGRAM".
 #include <charconv>
 #include <ctime>
+#include <optional>
 #include <rtsup/rtsup.hpp>
 #include <string>
 #include <vector>
@@ -80,6 +81,9 @@ class Measure : public rtsup::Function {
  private:
   template <typename Call>
   rtsup::Status measure(uint32_t calls, rtsup::Reply& reply, Call&& call) {
+    if (!stopwatch_) {
+      stopwatch_.emplace();  // takes 20 ms, which are none of the start's
+    }
     for (uint32_t i = 0; i < kWarmUpCalls; ++i) {
       rtsup::Status status = call();
       if (!status.ok()) {
@@ -95,7 +99,7 @@ class Measure : public rtsup::Function {
       if (!status.ok()) {
         return status;
       }
-      latency.add(stopwatch_.to_ns(after - before));
+      latency.add(stopwatch_->to_ns(after - before));
       before = after;
     }
     const uint64_t cpu = calls == 0 ? 0 : (own_cpu_ns() - cpu_before) / calls;
@@ -103,7 +107,7 @@ class Measure : public rtsup::Function {
   }
 
   rtsup::State state_{"memory"};
-  Stopwatch stopwatch_;
+  std::optional<Stopwatch> stopwatch_;
 };
 
 RTSUP_FUNCTION(Measure)
