@@ -37,6 +37,24 @@ inline constexpr int kHostStatusFd = 4;
 inline constexpr int kHostGoFd = 5;
 inline constexpr int kHostPlanFd = 6;
 
+// What the supervisor sends to a zygote to have a copy made of it, with as many descriptors: the
+// copy gives each the number that the supervisor knows it by, so that the plan means the same to
+// both.
+inline constexpr uint32_t kZygoteMagic = 0x3147595a;  // "ZYG1"
+inline constexpr int kZygoteCommandFd = 3;
+inline constexpr uint32_t kZygoteFdsMax = 16;
+
+struct ZygoteCommand {
+  uint32_t magic;
+  uint32_t count;
+  int32_t plan_fd;
+  int32_t status_fd;
+  int32_t cgroup_fd;    // the v2 group that the copy is born in; -1 = none
+  uint32_t namespaces;  // CLONE_NEW* flags: what the copy does not share with the zygote
+  int32_t numbers[kZygoteFdsMax];
+};
+static_assert(sizeof(ZygoteCommand) == 88);
+
 // The call that a host makes once its filter is on, so that the supervisor sees the filter at work:
 // it is in no group and no policy can allow it, so it always comes back as a notification. Answered
 // with kProbeAnswer, never executed.

@@ -54,6 +54,7 @@ struct SecurityPolicy {
   std::vector<RuleNote> notes;  // notes[i] is of filter.rules[i]
   bool sockets =
       false;  // the filter lets it make sockets: it then needs a network namespace of its own
+  bool ipc = false;  // likewise for System V and POSIX queues, and a namespace for them
   OnViolation on_violation = OnViolation::kKill;
   std::vector<PathGrant> paths;
   bool host_network = false;  // network "host"; "none" otherwise

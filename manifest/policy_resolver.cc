@@ -72,10 +72,14 @@ void PolicyResolver::resolve_filter(PolicyDraft& draft, SecurityPolicy& security
   }
   const std::vector<RuleDraft> rules = join_rules(std::move(draft.allowed), mistakes_);
   fill_filter(rules, security.filter, security.notes);
-  const int socket = call_number("socket");
-  security.sockets = std::any_of(rules.begin(), rules.end(), [socket](const RuleDraft& rule) {
-    return rule.rule.call == socket && rule.rule.errno_value == 0;
-  });
+  const auto allows = [&rules](std::string_view name) {
+    const int call = call_number(name);
+    return std::any_of(rules.begin(), rules.end(), [call](const RuleDraft& rule) {
+      return rule.rule.call == call && rule.rule.errno_value == 0;
+    });
+  };
+  security.sockets = allows("socket");
+  security.ipc = allows("shmget") || allows("semget") || allows("msgget") || allows("mq_open");
 }
 
 void PolicyResolver::resolve_paths(const PolicyDraft& draft, const std::string& file_target,

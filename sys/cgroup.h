@@ -126,6 +126,9 @@ class CgroupTree {
   // sweep_cgroups() what a crash left.
   static std::vector<std::string> folders_of(const std::string& name, const CgroupMounts& mounts);
 
+  // Lets processes with the effective uid `spawner` clone others into this tree's groups, on v2 and
+  // hybrid, from one of them: gives it the tree's `cgroup.procs` and that of each group made later.
+  Result<void> admit_spawner(uint32_t spawner);
   // `name`: [a-z0-9][a-z0-9.-]{0,126}. All or nothing.
   Result<Cgroup> create_group(const std::string& name, const CgroupLimits& limits) const;
   // Kills what is left in the tree, waits for it at most `patience`, removes every group and the
@@ -148,6 +151,7 @@ class CgroupTree {
   std::string name_;
   CgroupMounts mounts_;  // what of the machine's mounts is used
   CgroupAbilities abilities_;
+  std::optional<uint32_t> spawner_;
   bool moved_ = false;  // v2: this process sits in the tree's `supervisor` group
   std::vector<std::string>
       enabled_;  // v2: controllers that this tree switched on in its parent's subtree_control

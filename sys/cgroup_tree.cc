@@ -226,6 +226,17 @@ Result<void> CgroupTree::take_over(const CgroupPlace& place) const {
   return {};
 }
 
+namespace {
+
+Result<void> give_procs(const std::string& folder, uint32_t uid) {
+  if (::chown((folder + "/cgroup.procs").c_str(), uid, static_cast<gid_t>(-1)) < 0) {
+    return sys_error(Step::kChown);
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<Cgroup> CgroupTree::create_group(const std::string& name, const CgroupLimits& limits) const {
   if (!is_valid_group(name)) {
     return bad_name(name.size());
@@ -244,11 +255,21 @@ Result<Cgroup> CgroupTree::create_group(const std::string& name, const CgroupLim
   for (const CgroupPlace& place : wanted) {
     group.places_.push_back({.where = place, .path = joined(tree_path(place), name)});
   }
-  if (const Result<void> made = group.make(limits); !made) {
+  Result<void> made = group.make(limits);
+  if (made && spawner_ && mounts_.v2) {
+    made = give_procs(mounts_.v2->mount + joined(tree_path(*mounts_.v2), name), *spawner_);
+  }
+  if (!made) {
     static_cast<void>(group.remove());
     return made.error();
   }
   return group;
+}
+
+Result<void> CgroupTree::admit_spawner(uint32_t spawner) {
+  spawner_ = spawner;
+  return mounts_.v2 ? give_procs(mounts_.v2->mount + tree_path(*mounts_.v2), spawner)
+                    : Result<void>{};
 }
 
 Result<void> CgroupTree::remove_groups(const CgroupPlace& place) const {

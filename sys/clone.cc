@@ -13,9 +13,13 @@ constexpr int kSignalMax = 64;
 
 }  // namespace
 
-Result<pid_t> clone_process(uint64_t namespaces, Parent parent) noexcept {
+Result<pid_t> clone_process(uint64_t namespaces, Parent parent, int cgroup) noexcept {
   clone_args arguments{};
   arguments.flags = namespaces;
+  if (cgroup >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<uint64_t>(cgroup);
+  }
   if (parent == Parent::kCallersParent) {
     arguments.flags |= CLONE_PARENT;
   } else {

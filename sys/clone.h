@@ -21,8 +21,9 @@ enum class Parent : bool {
   kCallersParent  // CLONE_PARENT: a sibling of the caller; its exit signal is the caller's
 };
 
-// 0 in the child. `namespaces`: CLONE_NEW* flags.
-Result<pid_t> clone_process(uint64_t namespaces, Parent parent) noexcept;
+// 0 in the child. `namespaces`: CLONE_NEW* flags. `cgroup`: a v2 folder to be born in, -1 = the
+// caller's own.
+Result<pid_t> clone_process(uint64_t namespaces, Parent parent, int cgroup = -1) noexcept;
 // `type`: the CLONE_NEW* flag of the namespace that `fd` must be.
 Result<void> enter_namespace(int fd, int type) noexcept;
 Result<void> unshare_namespaces(int namespaces) noexcept;

@@ -85,6 +85,11 @@ Result<Address> address_of(const std::string& path) {
 
 }  // namespace
 
+int ReceivedFds::peek(size_t index) const noexcept {
+  RTSUP_CHECK(index < count_);
+  return fds_[index].get();
+}
+
 UniqueFd ReceivedFds::take(size_t index) noexcept {
   RTSUP_CHECK(index < count_);
   return std::move(fds_[index]);

@@ -24,8 +24,8 @@
 
 namespace rtsup::sys {
 
-inline constexpr size_t kMessageFdsMax =
-    8;  // the largest attach message carries fewer; SCM_MAX_FD is 253
+// The largest message, a command to a zygote, carries so many; SCM_MAX_FD is 253.
+inline constexpr size_t kMessageFdsMax = 16;
 
 enum class Wait : bool { kNo, kYes };
 
@@ -55,6 +55,7 @@ class ReceivedFds {
   // Gives up the descriptor at `index`, which must be below count(); an empty one when it was taken
   // before.
   UniqueFd take(size_t index) noexcept;
+  [[nodiscard]] int peek(size_t index) const noexcept;
   void add(UniqueFd fd) noexcept;  // beyond kMessageFdsMax it is closed
 
  private:

@@ -87,6 +87,36 @@ Result<void> lay_out_descriptors(Lockdown& lockdown) noexcept {
   return {};
 }
 
+Result<void> renumber(std::span<const int> from, std::span<const int32_t> to) noexcept {
+  int above = kDescriptorNumberMax;
+  for (const int number : from) {
+    above = std::max(above, number);
+  }
+  for (const int32_t number : to) {
+    above = std::max(above, number);
+  }
+  std::array<int, kDescriptorsMax> lifted{};
+  for (size_t i = 0; i < from.size(); ++i) {
+    RTSUP_ASSIGN(lifted[i], lift(from[i], above + 1));
+  }
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (::dup3(lifted[i], to[i], O_CLOEXEC) < 0) {
+      return sys_error(Step::kFdLayout, to[i]);
+    }
+    ::close(lifted[i]);
+  }
+  return {};
+}
+
+void close_lifted(Lockdown& lockdown) noexcept {
+  for (int* const fd : {&lockdown.status_fd, &lockdown.go_fd, &lockdown.program_fd}) {
+    if (*fd > kDescriptorNumberMax) {
+      ::close(*fd);
+    }
+    *fd = -1;
+  }
+}
+
 Result<void> keep_status_only(Lockdown& lockdown) noexcept {
   RTSUP_TRY(close_between(0, lockdown.status_fd - 1));
   lockdown.trace_fd = -1;

@@ -8,7 +8,6 @@
 
 #include <cerrno>
 
-#include "sys/clone.h"
 #include "worker/record.h"
 
 namespace rtsup::worker {
@@ -64,8 +63,8 @@ void take_signal(const Lockdown& lockdown, int signals, pid_t process) noexcept 
 
 }  // namespace
 
-void run_init(Lockdown& lockdown) noexcept {
-  if (const auto built = walk(lockdown, kBuilder); !built) {
+void run_init(Lockdown& lockdown, uint8_t roles, ProcessMain process_main) noexcept {
+  if (const auto built = walk(lockdown, roles); !built) {
     fail(lockdown, built.error());
   }
   // Blocked before the process exists, so that neither its end nor a SIGTERM falls between.
@@ -73,13 +72,14 @@ void run_init(Lockdown& lockdown) noexcept {
   ::sigfillset(&all);
   sigset_t previous;
   ::sigprocmask(SIG_SETMASK, &all, &previous);
-  const auto process = sys::clone_process(0, sys::Parent::kCaller);
-  if (!process) {
-    fail(lockdown, process.error());
+  // fork(), not clone3: a process that goes on without an exec needs a libc that knows its ids.
+  const pid_t process = ::fork();
+  if (process < 0) {
+    fail(lockdown, sys_error(Step::kClone));
   }
-  if (*process == 0) {
+  if (process == 0) {
     ::sigprocmask(SIG_SETMASK, &previous, nullptr);
-    fail(lockdown, walk_to_exec(lockdown, kProcess));
+    fail(lockdown, process_main(lockdown));
   }
   if (const auto dropped = walk(lockdown, kReaper); !dropped) {
     fail(lockdown, dropped.error());
@@ -92,7 +92,7 @@ void run_init(Lockdown& lockdown) noexcept {
   if (signals < 0) {
     fail(lockdown, sys_error(Step::kSignalfd));
   }
-  watch(lockdown, signals, *process);
+  watch(lockdown, signals, process);
 }
 
 }  // namespace rtsup::worker

@@ -8,6 +8,10 @@
 
 namespace rtsup::worker {
 
-[[noreturn]] void run_init(Lockdown& lockdown) noexcept;
+// What the process does; returns only to say why it can not.
+using ProcessMain = Error (*)(Lockdown& lockdown) noexcept;
+
+// `roles`: the rows that are left to do before the process.
+[[noreturn]] void run_init(Lockdown& lockdown, uint8_t roles, ProcessMain process_main) noexcept;
 
 }  // namespace rtsup::worker

@@ -39,6 +39,8 @@ Result<Lockdown> read_arguments(int argc, char** argv) noexcept {
   return lockdown;
 }
 
+Error execute(Lockdown& lockdown) noexcept { return walk_to_exec(lockdown, kProcess | kExec); }
+
 int launch_worker(Lockdown& lockdown) noexcept {
   if (const auto walked = walk(lockdown, kLauncher); !walked) {
     report_failed(lockdown.status_fd, walked.error());
@@ -52,7 +54,7 @@ int launch_worker(Lockdown& lockdown) noexcept {
     return kExitFailed;
   }
   if (*init == 0) {
-    run_init(lockdown);
+    run_init(lockdown, kBuilder | kRoot | kGiveUp, execute);
   }
   report_spawned(lockdown.status_fd, *init);
   return 0;
@@ -64,7 +66,9 @@ int run(int argc, char** argv) {
     return kExitUsage;
   }
   if (lockdown->plan->host_processes()) {
-    report_failed(lockdown->status_fd, walk_to_exec(*lockdown, kLauncher | kBuilder | kProcess));
+    const uint8_t give_up = lockdown->plan->shape() == launch::Shape::Zygote ? 0 : kGiveUp;
+    report_failed(lockdown->status_fd, walk_to_exec(*lockdown, kLauncher | kBuilder | kRoot |
+                                                                   give_up | kProcess | kExec));
     return kExitFailed;
   }
   return launch_worker(*lockdown);

@@ -89,6 +89,11 @@ Result<void> unshare_daemon(Lockdown& lockdown) noexcept {
   return sys::unshare_namespaces(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP);
 }
 
+// After it has joined its groups: they are the roots that it sees from then on.
+Result<void> unshare_cgroups(Lockdown&) noexcept {
+  return sys::unshare_namespaces(CLONE_NEWCGROUP);
+}
+
 Result<void> new_session(Lockdown&) noexcept {
   // Fails only for who leads a process group already, which then is away from any terminal as well.
   if (::setsid() < 0 && ::getsid(0) != ::getpid()) {
@@ -99,7 +104,7 @@ Result<void> new_session(Lockdown&) noexcept {
 
 Result<void> enter_network(Lockdown& lockdown) noexcept {
   const launch::LaunchPlan& plan = *lockdown.plan;
-  if (plan.host_network()) {
+  if (plan.host_network() || plan.keep_network()) {
     return {};
   }
   const auto entered = plan.network_namespace_fd() >= 0
@@ -123,7 +128,8 @@ Result<void> make_private(Lockdown&) noexcept { return sys::make_mounts_private(
 // ---- giving up, once for init and process, since a fork inherits all of it --------------------
 
 Result<void> drop_bounding_set(Lockdown& lockdown) noexcept {
-  return sys::drop_bounding_set(lockdown.plan->keep_capabilities());
+  return lockdown.is_bounded ? Result<void>{}
+                             : sys::drop_bounding_set(lockdown.plan->keep_capabilities());
 }
 Result<void> lock_securebits(Lockdown& lockdown) noexcept {
   return sys::lock_securebits(lockdown.plan->keep_capabilities());
@@ -170,7 +176,9 @@ Result<void> enter_work_directory(Lockdown& lockdown) noexcept {
   return {};
 }
 
-bool is_host(const Lockdown& lockdown) noexcept { return lockdown.plan->shape() == Shape::Host; }
+bool is_host(const Lockdown& lockdown) noexcept {
+  return lockdown.plan->shape() == Shape::Host || lockdown.plan->shape() == Shape::Zygote;
+}
 
 Result<void> restrict_files(Lockdown& lockdown) noexcept {
   return is_host(lockdown) ? Result<void>{} : enforce_landlock(*lockdown.plan);
@@ -221,8 +229,9 @@ Result<void> execute(Lockdown& lockdown) noexcept {
 // ---- the table --------------------------------------------------------------------------------
 
 constexpr LockdownRow kTable[] = {
-    {Step::kSignalReset, kLauncher, reset_signals},
-    {Step::kCgroupJoin, kLauncher, join_cgroups},
+    {Step::kSignalReset, kLauncher | kCopy, reset_signals},
+    {Step::kCgroupJoin, kLauncher | kCopy, join_cgroups},
+    {Step::kNamespaces, kCopy, unshare_cgroups},
     {Step::kOomScore, kLauncher, set_oom_score},
     {Step::kMountBind, kLauncher, open_sources},
     {Step::kSetns, kLauncher, enter_user_namespace},
@@ -231,18 +240,19 @@ constexpr LockdownRow kTable[] = {
     {Step::kNetworkNamespace, kBuilder, enter_network},
     {Step::kSessionKeyring, kBuilder, join_keyring},
     {Step::kHostname, kBuilder, set_hostname},
-    {Step::kMountPrivate, kBuilder, make_private},
-    {Step::kMountBind, kBuilder, open_sources_inside},
-    {Step::kPivotRoot, kBuilder, enter_new_root},
-    {Step::kMountRoot, kBuilder, build_root},
-    {Step::kMountReadOnly, kBuilder, close_root},
-    {Step::kBoundingSet, kBuilder, drop_bounding_set},
-    {Step::kSecurebits, kBuilder, lock_securebits},
-    {Step::kGroups, kBuilder, drop_groups},
-    {Step::kSetGid, kBuilder, set_gid},
-    {Step::kSetUid, kBuilder, set_uid},
-    {Step::kCapabilities, kBuilder, drop_capabilities},
-    {Step::kNoNewPrivileges, kBuilder, set_no_new_privileges},
+    {Step::kMountPrivate, kRoot, make_private},
+    {Step::kMountBind, kRoot, open_sources_inside},
+    {Step::kPivotRoot, kRoot, enter_new_root},
+    {Step::kMountRoot, kRoot, build_root},
+    {Step::kMountRoot, kCopy, renew_scratch},
+    {Step::kMountReadOnly, kRoot, close_root},
+    {Step::kBoundingSet, kGiveUp, drop_bounding_set},
+    {Step::kSecurebits, kGiveUp, lock_securebits},
+    {Step::kGroups, kGiveUp, drop_groups},
+    {Step::kSetGid, kGiveUp, set_gid},
+    {Step::kSetUid, kGiveUp, set_uid},
+    {Step::kCapabilities, kGiveUp, drop_capabilities},
+    {Step::kNoNewPrivileges, kGiveUp, set_no_new_privileges},
     {Step::kFdLayout, kProcess, lay_out_descriptors},
     {Step::kFdLayout, kReaper, keep_status_only},
     {Step::kRlimit, kProcess, set_limits},
@@ -250,10 +260,10 @@ constexpr LockdownRow kTable[] = {
     {Step::kDumpable, kReaper, set_not_dumpable},
     {Step::kDumpable, kProcess, set_dumpable},
     {Step::kWorkDirectory, kProcess, enter_work_directory},
-    {Step::kLandlock, kProcess, restrict_files},
-    {Step::kPark, kProcess, park},
-    {Step::kSeccompLoad, kProcess, load_filter},
-    {Step::kExec, kProcess, execute},
+    {Step::kLandlock, kExec, restrict_files},
+    {Step::kPark, kExec, park},
+    {Step::kSeccompLoad, kExec, load_filter},
+    {Step::kExec, kExec, execute},
 };
 
 // One line a row on the trace descriptor: when it began and how long it took, in nanoseconds of the

@@ -1,11 +1,12 @@
-// rtsup-worker: the host of native functions. Started by the launcher in an all but finished
-// sandbox; it finishes it, attaches to the base, and only then, under the filter, loads the
-// function's shared object: no byte of the function's author runs before. See launch.fbs for what
-// it is told.
+// rtsup-worker [--zygote]: the host of native functions. Started by the launcher in an all but
+// finished sandbox; it finishes it, attaches to the base, and only then, under the filter, loads
+// the function's shared object: no byte of the function's author runs before. See launch.fbs for
+// what it is told. As a zygote it waits instead, and copies of it go that way.
 #include <signal.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <string_view>
 
 #include "abi/session_message.h"
 #include "sdk/host.h"
@@ -13,6 +14,7 @@
 #include "worker/function_library.h"
 #include "worker/gate.h"
 #include "worker/record.h"
+#include "worker/zygote.h"
 
 namespace rtsup::worker {
 namespace {
@@ -91,21 +93,28 @@ int run_function(const launch::LaunchPlan& plan) noexcept {
   return end == host::ServeEnd::kBaseGone ? kExitBaseGone : 0;
 }
 
-int run() {
-  const auto plan = read_plan(abi::kHostPlanFd);
-  if (!plan) {
-    report_failed(abi::kHostStatusFd, plan.error());
-    return kExitFailed;
-  }
+[[noreturn]] void host_function(const launch::LaunchPlan& plan) noexcept {
   catch_stop_signal();
-  finish_lockdown(**plan);
-  const int status = run_function(**plan);
+  finish_lockdown(plan);
+  const int status = run_function(plan);
   // The function's own static destructors and atexit handlers are not owed a run: destroy() was it.
   std::fflush(stdout);
   ::_exit(status);
 }
 
+int run(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--zygote") {
+    run_zygote(host_function);
+  }
+  const auto plan = read_plan(abi::kHostPlanFd);
+  if (!plan) {
+    report_failed(abi::kHostStatusFd, plan.error());
+    return kExitFailed;
+  }
+  host_function(**plan);
+}
+
 }  // namespace
 }  // namespace rtsup::worker
 
-int main() { return rtsup::worker::run(); }
+int main(int argc, char** argv) { return rtsup::worker::run(argc, argv); }

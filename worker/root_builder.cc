@@ -181,6 +181,11 @@ Result<void> build(Lockdown& lockdown, const Mount& mount, unsigned index) noexc
   return sys_error_of(Step::kMountRoot, EINVAL);
 }
 
+Result<void> cover_scratch(Lockdown& lockdown, const Mount& mount, unsigned index) noexcept {
+  return mount.kind() == MountKind::Tmpfs && mount.writable() ? mount_tmpfs(lockdown, mount, index)
+                                                              : Result<void>{};
+}
+
 unsigned mount_count(const Lockdown& lockdown) noexcept {
   return lockdown.plan->mounts() == nullptr ? 0 : lockdown.plan->mounts()->size();
 }
@@ -230,6 +235,13 @@ Result<void> enter_new_root(Lockdown& lockdown) noexcept {
 Result<void> build_root(Lockdown& lockdown) noexcept {
   for (unsigned i = 0; i < mount_count(lockdown); ++i) {
     RTSUP_TRY(at(i, build(lockdown, *lockdown.plan->mounts()->Get(i), i)));
+  }
+  return {};
+}
+
+Result<void> renew_scratch(Lockdown& lockdown) noexcept {
+  for (unsigned i = 0; i < mount_count(lockdown); ++i) {
+    RTSUP_TRY(at(i, cover_scratch(lockdown, *lockdown.plan->mounts()->Get(i), i)));
   }
   return {};
 }

@@ -13,6 +13,8 @@ Result<void> open_sources_inside(Lockdown& lockdown) noexcept;
 Result<void> enter_new_root(Lockdown& lockdown) noexcept;
 // After the old root is gone, so that no target can lead back into it.
 Result<void> build_root(Lockdown& lockdown) noexcept;
+// In a copy of a zygote, whose root is there: only what can be written must be its own.
+Result<void> renew_scratch(Lockdown& lockdown) noexcept;
 Result<void> close_root(Lockdown& lockdown) noexcept;
 
 }  // namespace rtsup::worker

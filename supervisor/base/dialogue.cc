@@ -43,6 +43,16 @@ Result<void> Dialogue::start(const LaunchInput& input, int plan_fd, int cgroup_f
   return context_.loop.watch(launcher_.fd(), EPOLLIN, [this](uint32_t) { on_launcher_end(); });
 }
 
+Result<void> Dialogue::start_copy(Zygote& zygote, const LaunchInput& input,
+                                  const Zygote::CopyRequest& request, ExpectedProcess expected) {
+  RTSUP_TRY(zygote.copy(input, request));
+  expected_ = std::move(expected);
+  copied_ = true;
+  status_theirs_.reset();
+  go_theirs_.reset();
+  return context_.loop.watch(status_.get(), EPOLLIN, [this](uint32_t) { on_status(); });
+}
+
 void Dialogue::on_status() {
   while (status_) {
     abi::LaunchRecord record{};
@@ -52,6 +62,9 @@ void Dialogue::on_status() {
         // Everybody who held the other end is gone. The pidfds say what that means.
         context_.loop.unwatch(status_.get());
         status_.reset();
+        if (copied_ && !init_) {
+          finish();  // of a copy that never was there are no pidfds
+        }
       }
       return;
     }

@@ -14,6 +14,7 @@
 
 #include "abi/launch_record.h"
 #include "supervisor/base/launch_context.h"
+#include "supervisor/base/zygote.h"
 #include "supervisor/launch/read_back.h"
 #include "supervisor/lifecycle/cause.h"
 #include "sys/pidfd.h"
@@ -43,6 +44,10 @@ class Dialogue {
   Result<void> start(const LaunchInput& input, int plan_fd, int cgroup_folder,
                      ExpectedProcess expected);
 
+  // The same with a copy of a zygote in place of the launcher.
+  Result<void> start_copy(Zygote& zygote, const LaunchInput& input,
+                          const Zygote::CopyRequest& request, ExpectedProcess expected);
+
   void send_signal(int signal) const;
   // The process that runs the program: pid -1 until it was parked.
   [[nodiscard]] const sys::Pidfd& process() const noexcept { return process_; }
@@ -65,6 +70,7 @@ class Dialogue {
   sys::Pidfd launcher_, init_, process_;
   ExpectedProcess expected_;
   bool daemon_ = false;
+  bool copied_ = false;
   bool went_ = false;
   std::optional<pid_t> parked_;
   std::optional<Error> failed_;

@@ -150,6 +150,13 @@ std::variant<PreparedBase, BaseFailure> prepare_base(const BaseInputs& inputs) {
   if (!cgroups) {
     return failed(ExitCode::kBoundary, "can not make the control groups", cgroups.error());
   }
+  if (*cgroups && ids->space) {
+    // Zygotes are the namespace's root, and no worker is.
+    if (const auto admitted = (*cgroups)->admit_spawner(ids->host_uid(0)); !admitted) {
+      return failed(ExitCode::kBoundary, "can not let zygotes use the control groups",
+                    admitted.error());
+    }
+  }
   base.context = std::unique_ptr<LaunchContext>(new LaunchContext{.loop = inputs.loop,
                                                                   .log = inputs.log,
                                                                   .manifest = inputs.manifest,

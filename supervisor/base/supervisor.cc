@@ -99,6 +99,7 @@ void Supervisor::stop() {
   lifecycle_.stop_all(now());
   context_.loop.post([this] {
     if (lifecycle_.all_stopped() && !std::exchange(daemons_stopping_, true)) {
+      workers_.end_zygotes();
       daemons_.stop();
     }
   });

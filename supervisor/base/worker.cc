@@ -32,8 +32,13 @@ Result<sys::UniqueFd> open_log(const std::string& path) {
 
 }  // namespace
 
-Worker::Worker(LaunchContext& context, WorkerHooks& hooks, const WorkerIdentity& identity)
-    : context_(context), hooks_(hooks), identity_(identity), dialogue_(context, *this) {
+Worker::Worker(LaunchContext& context, WorkerHooks& hooks, Zygotes& zygotes,
+               const WorkerIdentity& identity)
+    : context_(context),
+      hooks_(hooks),
+      zygotes_(zygotes),
+      identity_(identity),
+      dialogue_(context, *this) {
   name_ = function().name + "." + std::to_string(identity.instance);
 }
 
@@ -69,17 +74,45 @@ Result<void> Worker::launch(const Artifact& artifact) {
   RTSUP_TRY(make_pipes());
   RTSUP_TRY(dialogue_.open());
   RTSUP_ASSIGN(plan_number_, sys::duplicate(context_.null_device.get()));
-  const LaunchInput input = make_input(artifact);
-  RTSUP_ASSIGN(const sys::SealedMemfd plan, seal_plan(input));
-  RTSUP_TRY(sys::duplicate_to(plan.fd(), plan_number_.get(), false));
   hooks_.on_worker_output(*this);
-  RTSUP_TRY(
-      dialogue_.start(input, plan_number_.get(), group_ ? group_->folder_fd() : -1, expect(input)));
+  RTSUP_TRY(start_process(make_input(artifact)));
   for (sys::UniqueFd* const fd :
        {&output_theirs_, &error_theirs_, &session_theirs_, &plan_number_}) {
     fd->reset();
   }
+  hooks_.on_worker_launched(*this);
   return {};
+}
+
+Result<void> Worker::start_process(const LaunchInput& input) {
+  if (Zygote* const zygote =
+          program_ ? nullptr : zygotes_.find(identity_.function, input, digest_)) {
+    LaunchInput copied = input;
+    copied.keep_network = !function().policy.security.sockets;
+    RTSUP_TRY(seal_numbered_plan(copied));
+    const Zygote::CopyRequest request{.plan_fd = plan_number_.get(),
+                                      .cgroup_folder = group_ ? group_->folder_fd() : -1,
+                                      .own_ipc = function().policy.security.ipc};
+    if (dialogue_.start_copy(*zygote, copied, request, expect(input))) {
+      return {};
+    }
+    zygotes_.retire(identity_.function);  // it has ended
+  }
+  RTSUP_TRY(seal_numbered_plan(input));
+  return dialogue_.start(input, plan_number_.get(), group_ ? group_->folder_fd() : -1,
+                         expect(input));
+}
+
+// The plan names itself by a number that was kept for it.
+Result<void> Worker::seal_numbered_plan(const LaunchInput& input) const {
+  RTSUP_ASSIGN(const sys::SealedMemfd plan, seal_plan(input));
+  return sys::duplicate_to(plan.fd(), plan_number_.get(), false);
+}
+
+void Worker::prepare_zygote() const {
+  if (!program_ && artifact_) {
+    zygotes_.prepare(identity_.function, make_input(*artifact_), digest_);
+  }
 }
 
 Result<void> Worker::make_group() {

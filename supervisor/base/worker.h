@@ -12,6 +12,7 @@
 
 #include "supervisor/base/dialogue.h"
 #include "supervisor/base/launch_context.h"
+#include "supervisor/base/zygote.h"
 #include "sys/seccomp_notify.h"
 
 namespace rtsup::supervisor {
@@ -23,7 +24,10 @@ class WorkerHooks {
   virtual ~WorkerHooks() = default;
   // Its output can be drained: the pipes' read ends and the log are open.
   virtual void on_worker_output(Worker& worker) = 0;
-  // Its filter was seen at work. Its listener and session can be handed on.
+  // Its processes are being made. Its session can be handed on: the broker makes the regions
+  // meanwhile, and what it sends waits in the socket.
+  virtual void on_worker_launched(Worker& worker) = 0;
+  // Its filter was seen at work. Its listener can be handed on.
   virtual void on_worker_confined(Worker& worker) = 0;
   // Its processes are gone; what the daemons still have to say about it should be heard now.
   virtual void on_worker_ending(Worker& worker) = 0;
@@ -40,12 +44,15 @@ struct WorkerIdentity {
 
 class Worker : private DialogueEvents {
  public:
-  Worker(LaunchContext& context, WorkerHooks& hooks, const WorkerIdentity& identity);
+  Worker(LaunchContext& context, WorkerHooks& hooks, Zygotes& zygotes,
+         const WorkerIdentity& identity);
   ~Worker() override;
 
   // Failures come as on_worker_ended(), later.
   void start();
   void send_signal(int signal) const { dialogue_.send_signal(signal); }
+  // Once it is READY: its kind has been shown to work, and the next one shall start faster.
+  void prepare_zygote() const;
   // Everything in its group, for what a signal to its init does not end.
   void kill_group() const;
 
@@ -68,6 +75,8 @@ class Worker : private DialogueEvents {
 
  private:
   Result<void> launch(const Artifact& artifact);
+  Result<void> start_process(const LaunchInput& input);
+  [[nodiscard]] Result<void> seal_numbered_plan(const LaunchInput& input) const;
   Result<void> make_group();
   Result<void> make_pipes();
   [[nodiscard]] LaunchInput make_input(const Artifact& artifact) const;
@@ -80,6 +89,7 @@ class Worker : private DialogueEvents {
 
   LaunchContext& context_;
   WorkerHooks& hooks_;
+  Zygotes& zygotes_;
   WorkerIdentity identity_;
   std::string name_;  // "cart.0"
   std::shared_ptr<const Artifact>

@@ -13,6 +13,7 @@ Workers::Workers(LaunchContext& context, Daemons& daemons, InstanceObserver& obs
     : context_(context),
       daemons_(daemons),
       observer_(observer),
+      zygotes_(context),
       workers_(count),
       killed_before_(count, false) {}
 
@@ -24,7 +25,7 @@ void Workers::launch(uint32_t index) {
                                 .function = spec.function,
                                 .instance = spec.instance};
   killed_before_[index] = false;
-  workers_[index] = std::make_unique<Worker>(context_, *this, identity);
+  workers_[index] = std::make_unique<Worker>(context_, *this, zygotes_, identity);
   workers_[index]->start();
 }
 
@@ -56,6 +57,13 @@ void Workers::kill(uint32_t index) {
 
 void Workers::changed(uint32_t index, InstanceState before) {
   observer_.on_instance_changed(index, before);
+  if (lifecycle_->instance(index).state == InstanceState::kReady) {
+    context_.loop.post([this, index] {
+      if (const Worker* const worker = at(index)) {
+        worker->prepare_zygote();
+      }
+    });
+  }
 }
 
 const Worker* Workers::by_session(uint32_t session) const {
@@ -84,14 +92,8 @@ void Workers::on_worker_output(Worker& worker) {
   }
 }
 
-void Workers::on_worker_confined(Worker& worker) {
+void Workers::on_worker_launched(Worker& worker) {
   const WorkerIdentity& identity = worker.identity();
-  if (daemons_.monitor_watches() &&
-      !daemons_.monitor().listen(identity.worker, worker.listener())) {
-    // Without one a forbidden call is answered by nobody: the worker waits in it, and the
-    // supervisor holds the listener.
-    context_.log.warning("the monitor does not take the listener of " + worker.function().name);
-  }
   abi::LinkCommand command{};
   command.session = identity.session;
   command.function = identity.function;
@@ -101,6 +103,15 @@ void Workers::on_worker_confined(Worker& worker) {
   const sys::UniqueFd session = worker.take_session();
   if (const Result<void> attached = daemons_.broker().attach(command, session); !attached) {
     end_later(identity.index, {.kind = CauseKind::kLaunchFailed, .error = attached.error()});
+  }
+}
+
+void Workers::on_worker_confined(Worker& worker) {
+  if (daemons_.monitor_watches() &&
+      !daemons_.monitor().listen(worker.identity().worker, worker.listener())) {
+    // Without one a forbidden call is answered by nobody: the worker waits in it, and the
+    // supervisor holds the listener.
+    context_.log.warning("the monitor does not take the listener of " + worker.function().name);
   }
 }
 
@@ -117,6 +128,9 @@ void Workers::on_worker_ending(Worker& worker) {
 
 void Workers::on_worker_ended(Worker& worker, Cause cause) {
   context_.loop.post([this, index = worker.identity().index, cause = std::move(cause)] {
+    if (is_failure(cause)) {
+      zygotes_.retire(workers_[index]->identity().function);
+    }
     workers_[index].reset();
     lifecycle_->on_ended(index, cause, now());
   });

@@ -10,6 +10,7 @@
 
 #include "supervisor/base/daemons.h"
 #include "supervisor/base/worker.h"
+#include "supervisor/base/zygote.h"
 #include "supervisor/lifecycle/lifecycle.h"
 
 namespace rtsup::supervisor {
@@ -44,9 +45,11 @@ class Workers : public LifecycleActions, public WorkerHooks {
   void hand_over();
   // Sessions share their numbers with those of operators.
   uint32_t next_session() noexcept { return ++last_session_; }
+  void end_zygotes() { zygotes_.clear(); }
 
  private:
   void on_worker_output(Worker& worker) override;
+  void on_worker_launched(Worker& worker) override;
   void on_worker_confined(Worker& worker) override;
   void on_worker_ending(Worker& worker) override;
   void on_worker_ended(Worker& worker, Cause cause) override;
@@ -56,6 +59,7 @@ class Workers : public LifecycleActions, public WorkerHooks {
   Daemons& daemons_;
   InstanceObserver& observer_;
   Lifecycle* lifecycle_ = nullptr;
+  Zygotes zygotes_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<bool> killed_before_;
   uint32_t last_worker_ = 0;

@@ -104,6 +104,7 @@ std::vector<std::byte> build_launch_plan(const LaunchInput& input) {
   plan.add_user_namespace_fd(input.user_namespace_fd);
   plan.add_network_namespace_fd(input.network_namespace_fd);
   plan.add_host_network(input.host_network);
+  plan.add_keep_network(input.keep_network);
   plan.add_host_processes(input.host_processes);
   plan.add_uid(input.uid);
   plan.add_gid(input.uid);
@@ -123,6 +124,21 @@ std::vector<std::byte> build_launch_plan(const LaunchInput& input) {
   launch::FinishLaunchPlanBuffer(builder, plan.Finish());
   const auto bytes = std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
   return {bytes.begin(), bytes.end()};
+}
+
+LaunchInput zygote_input(const LaunchInput& worker) {
+  LaunchInput input{.name = worker.name + ".zygote", .shape = launch::Shape::Zygote};
+  input.program = worker.program;
+  input.arguments = {worker.arguments.front(), "--zygote"};
+  input.environment = worker.environment;
+  input.user_namespace_fd = worker.user_namespace_fd;
+  input.host_network = worker.host_network;
+  input.host_processes = true;
+  input.keep_groups = true;
+  input.oom_score_adj = worker.oom_score_adj;
+  input.mounts = worker.mounts;
+  input.rlimits = {{.resource = RLIMIT_CORE, .limit = 0}};
+  return input;
 }
 
 std::vector<int> inherited_fds(const LaunchInput& input) {

@@ -32,6 +32,7 @@ struct PlanMount {
   uint64_t device = 0;
   uint64_t inode = 0;
   uint64_t landlock = 0;  // what may be done beneath the target; 0 = no grant
+  friend bool operator==(const PlanMount&, const PlanMount&) = default;
 };
 
 struct PlanDescriptor {
@@ -54,6 +55,7 @@ struct LaunchInput {
   int user_namespace_fd = -1;
   int network_namespace_fd = -1;
   bool host_network = false;
+  bool keep_network = false;
   bool host_processes = false;
   uint32_t uid = 0;
   bool keep_groups = false;
@@ -70,6 +72,9 @@ struct LaunchInput {
 
 std::vector<std::byte> build_launch_plan(const LaunchInput& input);
 // The descriptors that the launcher has to inherit for it, without the plan's own.
+// The plan of the zygote for the function that `worker` is an instance of: the same root,
+// environment and oom score; what differs between instances is left to its copies.
+LaunchInput zygote_input(const LaunchInput& worker);
 std::vector<int> inherited_fds(const LaunchInput& input);
 
 // The parts that plans are put together from.

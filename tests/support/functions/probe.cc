@@ -1,7 +1,9 @@
 // probe: a function that does what its input says, so that a test can put a base into any situation
 // by `rtsup invoke probe --data "verb arguments..."`. Built twice, as a shared object and as an
 // executable (probe_main.cc), and in a second version (RTSUP_PROBE_VERSION).
+#include <fcntl.h>
 #include <rtsup/rtsup.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,6 +210,33 @@ int leave(std::string_view rest, rtsup_reply* /*reply*/) {
   _exit(static_cast<int>(next_number(rest)));
 }
 
+// What the compiler puts between a frame's buffers and its return address.
+int canary(std::string_view /*rest*/, rtsup_reply* reply) {
+  uint64_t value = 0;
+#ifdef __x86_64__
+  asm volatile("movq %%fs:0x28, %0" : "=r"(value));
+#endif
+  return answer_text(reply, std::to_string(value));
+}
+
+// append PATH TEXT: answers with the whole file after that.
+int append(std::string_view rest, rtsup_reply* reply) {
+  const std::string path(next_word(rest));
+  const int fd = open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    return answer_text(reply, "can not be opened");
+  }
+  char text[256];
+  ssize_t length = read(fd, text, sizeof text / 2);
+  if (length < 0 || rest.size() > sizeof text / 2 ||
+      write(fd, rest.data(), rest.size()) != static_cast<ssize_t>(rest.size())) {
+    length = 0;
+  }
+  memcpy(text + length, rest.data(), rest.size());
+  (void)close(fd);
+  return answer_text(reply, {text, static_cast<size_t>(length) + rest.size()});
+}
+
 int crash(std::string_view /*rest*/, rtsup_reply* /*reply*/) { abort(); }
 
 struct Verb {
@@ -218,8 +247,10 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"abort", crash},
     {"allocate", allocate},
+    {"append", append},
     {"big", big},
     {"call", call},
+    {"canary", canary},
     {"count", count},
     {"echo", echo},
     {"environment", environment},
