@@ -159,7 +159,8 @@ class CgroupTree {
 
 // Removes what a run that is over left: the recorded folders and the groups in them. Touches only
 // cgroup folders whose name starts with "rtsup-", and only those without processes. Returns how
-// many it removed.
+// many it removed; kFailedPrecondition when one of them still has processes: removed is then what
+// could be, call again.
 Result<unsigned> sweep_cgroups(const std::vector<std::string>& recorded,
                                CgroupFolders* folders = nullptr);
 

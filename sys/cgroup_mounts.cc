@@ -130,8 +130,14 @@ Result<void> CgroupFolders::remove(const CgroupPlace& place, const std::string& 
   RTSUP_ASSIGN(const LibraryGroup group, describe_group(Step::kCgroupRemove, place, path));
   // Without this flag libcgroup moves the processes to the parent, out of their limits.
   const int removed = ::cgroup_delete_cgroup_ext(group.get(), CGFLAG_DELETE_EMPTY_ONLY);
-  return removed == 0 ? Result<void>{}
-                      : Result<void>(with_busy_named(library_error(Step::kCgroupRemove, removed)));
+  if (removed != 0) {
+    return with_busy_named(library_error(Step::kCgroupRemove, removed));
+  }
+  // Now and then it says so of a group that was still busy, and the group is still there.
+  if (::rmdir(folder.c_str()) < 0 && errno != ENOENT) {
+    return with_busy_named(sys_error(Step::kCgroupRemove));
+  }
+  return {};
 }
 
 bool CgroupFolders::is_cgroup(const std::string& folder) const {

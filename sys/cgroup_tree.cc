@@ -310,7 +310,12 @@ Result<void> CgroupTree::remove(std::chrono::milliseconds patience) {
     RTSUP_TRY(leave_v2());
   }
   for (const CgroupPlace& place : places) {
-    RTSUP_TRY(folders().remove(place, tree_path(place)));
+    Result<void> one = folders().remove(place, tree_path(place));
+    for (; !one && one.error().sys_errno == EBUSY && monotonic_ns() < end;
+         one = folders().remove(place, tree_path(place))) {
+      ::usleep(2000);
+    }
+    RTSUP_TRY(one);
   }
   *this = CgroupTree();
   return {};
@@ -358,6 +363,14 @@ Result<unsigned> sweep_cgroups(const std::vector<std::string>& recorded, CgroupF
   CgroupFolders real;
   CgroupFolders& used = folders != nullptr ? *folders : real;
   unsigned count = 0;
+  Result<void> complete;
+  const auto remove = [&](const CgroupPlace& place, const std::string& path) {
+    if (Result<void> removed = used.remove(place, path)) {
+      ++count;
+    } else {
+      complete = removed;
+    }
+  };
   for (const std::string& folder : recorded) {
     const std::string name = folder.substr(folder.find_last_of('/') + 1);
     if (!name.starts_with(kPrefix) || folder.find("/../") != std::string::npos ||
@@ -369,10 +382,11 @@ Result<unsigned> sweep_cgroups(const std::vector<std::string>& recorded, CgroupF
     const CgroupPlace here{.controller = {}, .mount = folder, .own_path = "/"};
     const Result<std::vector<std::string>> names = groups_in(folder);
     for (const std::string& group : names ? *names : std::vector<std::string>()) {
-      count += used.remove(here, "/" + group).has_value() ? 1 : 0;
+      remove(here, "/" + group);
     }
-    count += used.remove(here, "").has_value() ? 1 : 0;
+    remove(here, "");
   }
+  RTSUP_TRY(complete);
   return count;
 }
 
