@@ -327,7 +327,7 @@ Result<void> UserNamespace::give_folder(const std::string& folder, uint32_t insi
   if (pid == 0) {
     const Result<void> entered = enter_namespace(fd_.get(), CLONE_NEWUSER);
     const Result<void> given = entered ? sys::give_folder(folder, inside, inside) : entered;
-    ::_exit(given ? 0 : given.error().sys_errno);
+    ::_exit(given ? 0 : given.error().sys_errno != 0 ? given.error().sys_errno : EIO);
   }
   RTSUP_ASSIGN(const Pidfd child, Pidfd::open(pid));
   RTSUP_ASSIGN(const ExitStatus status, child.wait());

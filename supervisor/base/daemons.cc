@@ -101,7 +101,11 @@ Result<void> Daemons::start_broker() {
   broker_.link = BrokerLink(std::move(link.first), events_);
   broker_.since = now();
   ++broker_.generation;
-  RTSUP_TRY(broker_.process->start(spec, output_));
+  if (const Result<void> started = broker_.process->start(spec, output_); !started) {
+    broker_.process.reset();  // nothing runs whose end could be waited for
+    broker_.link = {};
+    return started.error();
+  }
   limit_start(broker_.generation, broker_.serving, &Daemons::kill_broker);
   return watch_broker_link();
 }
@@ -120,7 +124,11 @@ Result<void> Daemons::start_monitor() {
   monitor_.link = MonitorLink(std::move(link.first), events_);
   monitor_.since = now();
   ++monitor_.generation;
-  RTSUP_TRY(monitor_.process->start(spec, output_));
+  if (const Result<void> started = monitor_.process->start(spec, output_); !started) {
+    monitor_.process.reset();
+    monitor_.link = {};
+    return started.error();
+  }
   limit_start(monitor_.generation, monitor_.serving, &Daemons::kill_monitor);
   return watch_monitor_link();
 }
