@@ -13,7 +13,7 @@ inline constexpr uint32_t kLaunchMagic = 0x3148434c;  // "LCH1"
 
 enum class LaunchVerb : uint32_t {
   kSpawned = 1,   // launcher: pid = host pid of the new process namespace's init (a child of the
-                  // supervisor)
+                  // supervisor); 0 = it is the writer
   kFailed = 2,    // anybody: error says which step of the lockdown table failed
   kParked = 3,    // the process waits for GO; its credentials say which pid it is
   kFiltered = 4,  // the filter is on; number = descriptor of the listener in the sender; a

@@ -86,7 +86,10 @@ Result<void> unshare_daemon(Lockdown& lockdown) noexcept {
   if (!lockdown.plan->host_processes()) {
     return {};  // clone3 has made them
   }
-  return sys::unshare_namespaces(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP);
+  // A zygote stays in the cgroup namespace: where v2 is mounted with nsdelegate, nobody can be born
+  // into a group outside of the namespace that its parent is in.
+  const int cgroups = lockdown.plan->shape() == Shape::Zygote ? 0 : CLONE_NEWCGROUP;
+  return sys::unshare_namespaces(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | cgroups);
 }
 
 // After it has joined its groups: they are the roots that it sees from then on.
@@ -116,6 +119,7 @@ Result<void> enter_network(Lockdown& lockdown) noexcept {
   return {};
 }
 
+// As the function's own id, whose quota pays for it.
 Result<void> join_keyring(Lockdown&) noexcept { return sys::join_new_session_keyring(); }
 
 Result<void> set_hostname(Lockdown& lockdown) noexcept {
@@ -238,7 +242,6 @@ constexpr LockdownRow kTable[] = {
     {Step::kNamespaces, kBuilder, unshare_daemon},
     {Step::kSetsid, kBuilder | kProcess, new_session},
     {Step::kNetworkNamespace, kBuilder, enter_network},
-    {Step::kSessionKeyring, kBuilder, join_keyring},
     {Step::kHostname, kBuilder, set_hostname},
     {Step::kMountPrivate, kRoot, make_private},
     {Step::kMountBind, kRoot, open_sources_inside},
@@ -251,6 +254,7 @@ constexpr LockdownRow kTable[] = {
     {Step::kGroups, kGiveUp, drop_groups},
     {Step::kSetGid, kGiveUp, set_gid},
     {Step::kSetUid, kGiveUp, set_uid},
+    {Step::kSessionKeyring, kGiveUp, join_keyring},
     {Step::kCapabilities, kGiveUp, drop_capabilities},
     {Step::kNoNewPrivileges, kGiveUp, set_no_new_privileges},
     {Step::kFdLayout, kProcess, lay_out_descriptors},

@@ -53,8 +53,21 @@ Error become_host(Lockdown& lockdown) noexcept {
   return host(lockdown);
 }
 
+// What came for the supervisor's descriptor `number`; -1 when nothing did.
+int received_for(const Command& command, int32_t number) noexcept {
+  for (size_t i = 0; i < command.fds.count() && number >= 0; ++i) {
+    if (command.record.numbers[i] == number) {
+      return command.fds.peek(i);
+    }
+  }
+  return -1;
+}
+
 // The copy, as pid 1 of namespaces of its own.
 [[noreturn]] void become_worker(Command& command) noexcept {
+  // By itself and first of all: the zygote may be ended at any time, and the supervisor must know
+  // of each child it has.
+  report_spawned(received_for(command, command.record.status_fd), 0);
   const auto count = std::min<size_t>(command.record.count, abi::kZygoteFdsMax);
   std::array<sys::UniqueFd, abi::kZygoteFdsMax> owned;
   std::array<int, abi::kZygoteFdsMax> received{};
@@ -78,27 +91,14 @@ Error become_host(Lockdown& lockdown) noexcept {
   run_init(lockdown, kCopy | kBuilder | kGiveUp, become_host);
 }
 
-// What came for the supervisor's descriptor `number`; -1 when nothing did.
-int received_for(const Command& command, int32_t number) noexcept {
-  for (size_t i = 0; i < command.fds.count() && number >= 0; ++i) {
-    if (command.record.numbers[i] == number) {
-      return command.fds.peek(i);
-    }
-  }
-  return -1;
-}
-
 void copy(Command& command) noexcept {
   const auto init = sys::clone_process(command.record.namespaces, sys::Parent::kCallersParent,
                                        received_for(command, command.record.cgroup_fd));
   if (init && *init == 0) {
     become_worker(command);
   }
-  const int status = received_for(command, command.record.status_fd);
-  if (init) {
-    report_spawned(status, *init);
-  } else {
-    report_failed(status, init.error());
+  if (!init) {
+    report_failed(received_for(command, command.record.status_fd), init.error());
   }
 }
 

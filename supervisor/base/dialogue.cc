@@ -43,14 +43,19 @@ Result<void> Dialogue::start(const LaunchInput& input, int plan_fd, int cgroup_f
   return context_.loop.watch(launcher_.fd(), EPOLLIN, [this](uint32_t) { on_launcher_end(); });
 }
 
-Result<void> Dialogue::start_copy(Zygote& zygote, const LaunchInput& input,
+Result<void> Dialogue::start_copy(const std::shared_ptr<Zygote>& zygote, const LaunchInput& input,
                                   const Zygote::CopyRequest& request, ExpectedProcess expected) {
-  RTSUP_TRY(zygote.copy(input, request));
+  RTSUP_TRY(context_.loop.watch(status_.get(), EPOLLIN, [this](uint32_t) { on_status(); }));
+  if (const auto sent = zygote->copy(input, request); !sent) {
+    context_.loop.unwatch(status_.get());
+    return sent.error();
+  }
   expected_ = std::move(expected);
+  zygote_ = zygote;
   copied_ = true;
   status_theirs_.reset();
   go_theirs_.reset();
-  return context_.loop.watch(status_.get(), EPOLLIN, [this](uint32_t) { on_status(); });
+  return {};
 }
 
 void Dialogue::on_status() {
@@ -79,7 +84,7 @@ void Dialogue::on_record(const abi::LaunchRecord& record, pid_t writer) {
     case abi::LaunchVerb::kSpawned: {
       // A child of this process that nobody has waited for: its number can not have been given to
       // another.
-      auto init = sys::Pidfd::open(record.pid);
+      auto init = sys::Pidfd::open(record.pid != 0 ? record.pid : writer);
       if (!init || init_) {
         return;
       }
@@ -153,6 +158,11 @@ void Dialogue::send_signal(int signal) const {
   if ((init_ || daemon_) && target) {
     // Gone already is as good.
     (void)target.send_signal(signal);
+  } else if (signal == SIGKILL && copied_) {
+    // Nobody has taken the command up: who should have is of no use to anybody.
+    if (const auto zygote = zygote_.lock()) {
+      zygote->kill();
+    }
   }
 }
 
@@ -190,7 +200,16 @@ void Dialogue::on_init_end() {
   }
 }
 
-void Dialogue::finish() { events_.on_ended(cause_of_end()); }
+void Dialogue::finish() {
+  if (std::exchange(finished_, true)) {
+    return;
+  }
+  if (status_) {
+    context_.loop.unwatch(status_.get());
+    status_.reset();
+  }
+  events_.on_ended(cause_of_end());
+}
 
 Cause Dialogue::cause_of_end() const {
   if (own_cause_) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -45,7 +46,7 @@ class Dialogue {
                      ExpectedProcess expected);
 
   // The same with a copy of a zygote in place of the launcher.
-  Result<void> start_copy(Zygote& zygote, const LaunchInput& input,
+  Result<void> start_copy(const std::shared_ptr<Zygote>& zygote, const LaunchInput& input,
                           const Zygote::CopyRequest& request, ExpectedProcess expected);
 
   void send_signal(int signal) const;
@@ -71,6 +72,8 @@ class Dialogue {
   ExpectedProcess expected_;
   bool daemon_ = false;
   bool copied_ = false;
+  bool finished_ = false;
+  std::weak_ptr<Zygote> zygote_;  // weak: it may be retired while the copy lives
   bool went_ = false;
   std::optional<pid_t> parked_;
   std::optional<Error> failed_;

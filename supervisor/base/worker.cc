@@ -85,15 +85,14 @@ Result<void> Worker::launch(const Artifact& artifact) {
 }
 
 Result<void> Worker::start_process(const LaunchInput& input) {
-  if (Zygote* const zygote =
-          program_ ? nullptr : zygotes_.find(identity_.function, input, digest_)) {
+  if (const auto zygote = program_ ? nullptr : zygotes_.find(identity_.function, input, digest_)) {
     LaunchInput copied = input;
     copied.keep_network = !function().policy.security.sockets;
     RTSUP_TRY(seal_numbered_plan(copied));
     const Zygote::CopyRequest request{.plan_fd = plan_number_.get(),
                                       .cgroup_folder = group_ ? group_->folder_fd() : -1,
                                       .own_ipc = function().policy.security.ipc};
-    if (dialogue_.start_copy(*zygote, copied, request, expect(input))) {
+    if (dialogue_.start_copy(zygote, copied, request, expect(input))) {
       return {};
     }
     zygotes_.retire(identity_.function);  // it has ended

@@ -1,13 +1,14 @@
 #include "supervisor/base/zygote.h"
 
 #include <sched.h>
+#include <sys/epoll.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstddef>
 #include <utility>
 
 #include "abi/launch_record.h"
+#include "supervisor/base/cgroup_remover.h"
 #include "supervisor/logs/log.h"
 #include "sys/socket.h"
 
@@ -18,6 +19,8 @@ namespace {
 constexpr uint32_t kCopiesMax = 64;
 // What a zygote holds: a loaded host, and its function's file in the root.
 constexpr uint64_t kMemorySpareBytes = 32ULL << 20;
+// On v1 a copy counts here until it has joined its own group.
+constexpr uint32_t kProcessesMax = 2 + kCopiesMax;
 
 // Files come by descriptors that differ from launch to launch; the digest stands for what is in
 // them.
@@ -36,20 +39,23 @@ Zygote::Zygote(LaunchContext& context, std::string digest, const LaunchInput& wo
       mounts_(comparable(worker.mounts)),
       environment_(worker.environment) {}
 
-Result<std::unique_ptr<Zygote>> Zygote::start(LaunchContext& context, const LaunchInput& worker,
-                                              std::string digest) {
-  auto zygote = std::unique_ptr<Zygote>(new Zygote(context, std::move(digest), worker));
-  RTSUP_TRY(zygote->run(zygote_input(worker)));
+Result<std::shared_ptr<Zygote>> Zygote::start(LaunchContext& context, const LaunchInput& worker,
+                                              std::string digest, uint32_t number) {
+  auto zygote = std::shared_ptr<Zygote>(new Zygote(context, std::move(digest), worker));
+  LaunchInput input = zygote_input(worker);
+  input.name = worker.function_name + ".zygote." + std::to_string(number);
+  RTSUP_TRY(zygote->run(input));
   return zygote;
 }
 
 Result<void> Zygote::run(const LaunchInput& input) {
   LaunchInput own = input;
   if (context_.cgroups) {
-    const sys::CgroupLimits limits{
-        .memory_bytes = kArtifactBytesMax + kMemorySpareBytes, .cpu_weight = 100, .processes = 4};
+    const sys::CgroupLimits limits{.memory_bytes = kArtifactBytesMax + kMemorySpareBytes,
+                                   .cpu_weight = 100,
+                                   .processes = kProcessesMax};
     RTSUP_ASSIGN(sys::Cgroup group, context_.cgroups->create_group(own.name, limits));
-    group_ = std::move(group);
+    group_ = std::make_shared<sys::Cgroup>(std::move(group));
     own.cgroup_fds = group_->join_fds();
   }
   RTSUP_ASSIGN(sys::SocketPair command, sys::create_seqpacket_pair());
@@ -66,14 +72,31 @@ Result<void> Zygote::run(const LaunchInput& input) {
 
 Zygote::~Zygote() {
   if (process_) {
-    (void)process_.send_signal(SIGKILL);
+    if (dismissed_) {
+      context_.loop.unwatch(process_.fd());
+    }
+    kill();
     (void)process_.wait();
   }
-  if (group_) {
-    if (const auto removed = group_->remove(); !removed) {
-      context_.log.error("can not remove the control group of a zygote: " +
-                         describe(removed.error()));
+}
+
+void Zygote::dismiss(std::function<void()> gone) {
+  command_.reset();
+  dismissed_ = true;
+  const auto on_end = [this, gone = std::move(gone)](uint32_t) {
+    if (const auto status = process_.try_wait(); status && !*status) {
+      return;
     }
+    context_.loop.unwatch(process_.fd());
+    process_ = {};
+    if (group_) {
+      remove_cgroup(context_.loop, group_, [](const Result<void>&) {});  // the tree's end is theirs
+    }
+    gone();
+  };
+  if (!context_.loop.watch(process_.fd(), EPOLLIN, on_end)) {
+    dismissed_ = false;
+    gone();
   }
 }
 
@@ -109,28 +132,48 @@ Result<void> Zygote::copy(const LaunchInput& worker, const CopyRequest& request)
   return sys::send_record(command_.get(), command, fds);
 }
 
-Zygote* Zygotes::find(uint32_t function, const LaunchInput& worker, const std::string& digest) {
+std::shared_ptr<Zygote> Zygotes::find(uint32_t function, const LaunchInput& worker,
+                                      const std::string& digest) {
   const auto found = zygotes_.find(function);
   if (found == zygotes_.end()) {
     return nullptr;
   }
   if (!found->second->fits(worker, digest)) {
-    zygotes_.erase(found);
+    retire(function);
     return nullptr;
   }
-  return found->second.get();
+  return found->second;
 }
 
 void Zygotes::prepare(uint32_t function, const LaunchInput& worker, const std::string& digest) {
   if (zygotes_.contains(function)) {
     return;
   }
-  auto zygote = Zygote::start(context_, worker, digest);
+  auto zygote = Zygote::start(context_, worker, digest, ++last_number_);
   if (!zygote) {
     context_.log.warning("no zygote for " + worker.function_name + ": " + describe(zygote.error()));
     return;
   }
   zygotes_.emplace(function, std::move(*zygote));
+}
+
+void Zygotes::retire(uint32_t function) {
+  const auto found = zygotes_.find(function);
+  if (found == zygotes_.end()) {
+    return;
+  }
+  const uint32_t number = ++last_number_;
+  const std::shared_ptr<Zygote> zygote = found->second;
+  zygotes_.erase(found);
+  retiring_.emplace(number, zygote);
+  // Later: it may come from within what it takes away.
+  zygote->dismiss(
+      [this, number] { context_.loop.post([this, number] { retiring_.erase(number); }); });
+}
+
+void Zygotes::clear() {
+  zygotes_.clear();
+  retiring_.clear();
 }
 
 }  // namespace rtsup::supervisor

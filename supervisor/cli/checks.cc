@@ -11,13 +11,21 @@
 
 namespace rtsup::cli {
 
+namespace {
+
+std::string counted(size_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+}  // namespace
+
 ExitCode validate(const Options& options) {
   const auto loaded = load(options.manifest);
   if (!loaded) {
     return ExitCode::kManifest;
   }
-  print(options.manifest + ": " + std::to_string(loaded->functions.size()) + " functions, " +
-        std::to_string(loaded->components.size()) + " components, no mistakes\n");
+  print(options.manifest + ": " + counted(loaded->functions.size(), "function") + ", " +
+        counted(loaded->components.size(), "component") + ", no mistakes\n");
   return ExitCode::kOk;
 }
 

@@ -127,7 +127,7 @@ std::vector<std::byte> build_launch_plan(const LaunchInput& input) {
 }
 
 LaunchInput zygote_input(const LaunchInput& worker) {
-  LaunchInput input{.name = worker.name + ".zygote", .shape = launch::Shape::Zygote};
+  LaunchInput input{.name = worker.name, .shape = launch::Shape::Zygote};
   input.program = worker.program;
   input.arguments = {worker.arguments.front(), "--zygote"};
   input.environment = worker.environment;
