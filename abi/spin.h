@@ -1,7 +1,9 @@
 // SpinGovernor: decides how long to spin before sleeping, from how well spinning did before. Both
 // sides of the channel use it. While spins succeed it allows a few times their usual length; after
 // misses in a row it lets more and more sleeps pass without a spin (up to 255), so that one CPU, or
-// a slow peer, costs next to nothing, and finds back with the first success.
+// a slow peer, costs next to nothing. The spin after such a pause is as long as the limit allows:
+// two sides that have both fallen asleep find back only when one of them spins for longer than it
+// takes to wake the other.
 // Units:   nanoseconds; a limit of 0 means never.
 // Threads: one at a time.
 #pragma once
@@ -30,11 +32,15 @@ class SpinGovernor {
       --skip_;
       return 0;
     }
-    return std::min(limit_ns, std::max(kShortestNs, usual_ns_ * 4));
+    return misses_ > 1 ? limit_ns : std::min(limit_ns, std::max(kShortestNs, usual_ns_ * 4));
   }
   void hit(uint64_t waited_ns) noexcept {
     misses_ = 0;
-    usual_ns_ += (static_cast<int64_t>(waited_ns) - static_cast<int64_t>(usual_ns_)) / 8;
+    if (waited_ns > usual_ns_ * 4) {
+      usual_ns_ = waited_ns;  // at once, or the next spin would be too short again
+    } else {
+      usual_ns_ += (static_cast<int64_t>(waited_ns) - static_cast<int64_t>(usual_ns_)) / 8;
+    }
   }
   void miss() noexcept {
     if (misses_ < kMissesMax) {
