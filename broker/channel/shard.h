@@ -25,12 +25,12 @@ namespace rtsup::broker::channel {
 
 struct ShardOptions {
   uint32_t sessions_max = 4096;
-  uint64_t epoch_page = 1;           // written into the shard page
+  uint64_t epoch_page = 1;  // written into the shard page
   // Longest spin of the base before it sleeps, and of its workers; 0 = never. More than a wake-up
   // across CPUs takes, or two sleepers never come to spin again (abi/spin.h).
   uint32_t spin_ns = 120'000;
   uint32_t worker_spin_ns = 120'000;
-  bool spin_on_one_cpu = false;      // for tests: spin even when the thread may use one CPU only
+  bool spin_on_one_cpu = false;  // for tests: spin even when the thread may use one CPU only
   uint64_t attach_timeout_ns = 10'000'000'000;
   uint64_t unread_timeout_ns = 5'000'000'000;  // a full ring without progress of its reader
   uint64_t silent_grace_ns =

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "abi/base/check.h"
 #include "sys/clock.h"
 
 namespace rtsup::broker::channel {
@@ -12,6 +13,7 @@ namespace {
 // Tokens of epoll: a session's doorbell, a watched descriptor, or the loop's own eventfd.
 constexpr uint64_t kSessionToken = uint64_t{1} << 32;
 constexpr uint64_t kWakeToken = uint64_t{2} << 32;
+constexpr uint64_t kTimerToken = uint64_t{4} << 32;
 
 bool has_one_cpu() noexcept {
   cpu_set_t allowed;
@@ -55,6 +57,8 @@ Result<void> ShardLoop::open() {
   RTSUP_ASSIGN(epoll_, sys::Epoll::create());
   RTSUP_ASSIGN(wake_, sys::EventFd::create());
   RTSUP_TRY(epoll_.add(wake_.fd(), EPOLLIN, kWakeToken));
+  RTSUP_ASSIGN(timer_, sys::TimerFd::create());
+  RTSUP_TRY(epoll_.add(timer_.fd(), EPOLLIN | EPOLLET, kTimerToken));
   // Two that spin need two CPUs; with one, spinning only keeps the other side from running.
   const bool may_spin = options_.spin_on_one_cpu || !has_one_cpu();
   spin_ns_ = may_spin ? options_.spin_ns : 0;
@@ -272,14 +276,19 @@ bool ShardLoop::sleep() {
     page.asleep.store(0);
     return true;
   }
-  const uint64_t next = core_.deadlines.next_ns();
-  refresh_clock();
-  if (next == DeadlineHeap::kNever) {
-    poll(sys::kWaitForever);
-  } else {
-    poll(std::chrono::nanoseconds(next > core_.now_ns ? next - core_.now_ns : 0));
-  }
+  arm_timer();
+  poll(sys::kWaitForever);
   return false;
+}
+
+// Only ever to an earlier time: nearly every deadline is met long before, and setting a timer for
+// each sleep costs more than the one needless wake-up that is left.
+void ShardLoop::arm_timer() {
+  const uint64_t next = core_.deadlines.next_ns();
+  if (next < timer_due_ns_) {
+    RTSUP_CHECK(timer_.set_at(static_cast<int64_t>(next)).has_value());  // fails only for our bugs
+    timer_due_ns_ = next;
+  }
 }
 
 void ShardLoop::poll(std::chrono::nanoseconds timeout) {
@@ -300,6 +309,10 @@ void ShardLoop::poll(std::chrono::nanoseconds timeout) {
 void ShardLoop::handle_ready(uint64_t token) {
   if (token == kWakeToken) {
     static_cast<void>(wake_.drain());
+    return;
+  }
+  if (token == kTimerToken) {
+    timer_due_ns_ = DeadlineHeap::kNever;
     return;
   }
   if ((token & kSessionToken) != 0) {

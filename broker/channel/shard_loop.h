@@ -11,6 +11,7 @@
 #include "abi/spin.h"
 #include "broker/channel/session.h"
 #include "sys/epoll.h"
+#include "sys/timer.h"
 
 namespace rtsup::broker::channel {
 
@@ -58,6 +59,7 @@ class ShardLoop final : public Shard {
   void flush_dirty();
   void reap();
   void wait();
+  void arm_timer();
   bool spin(uint64_t budget_ns);
   bool sleep();
   bool has_hot_work() const noexcept;
@@ -76,6 +78,8 @@ class ShardLoop final : public Shard {
   sys::Epoll epoll_;
   sys::EventFd wake_;
   abi::SpinGovernor governor_;
+  sys::TimerFd timer_;
+  uint64_t timer_due_ns_ = DeadlineHeap::kNever;  // what it is set to; kNever = not set
   uint32_t spin_ns_ = 0;
   uint64_t turns_ = 0;
   size_t first_ = 0;  // whose turn it is first
