@@ -39,11 +39,11 @@ ValueRef ValueRef::make(size_t size) noexcept {
     return {};
   }
   void* memory = ::operator new(sizeof(Value) + size, std::nothrow);
-  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): the reference releases it.
   return memory == nullptr ? ValueRef() : ValueRef(new (memory) Value(size));
 }
 
 ValueRef ValueRef::copy_of(std::span<const std::byte> bytes) noexcept {
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): the analyzer loses the move.
   ValueRef value = make(bytes.size());
   if (value.size() == bytes.size() && !bytes.empty()) {
     std::memcpy(value.fill().data(), bytes.data(), bytes.size());
