@@ -80,10 +80,10 @@ Zygote::~Zygote() {
   }
 }
 
-void Zygote::dismiss(std::function<void()> gone) {
+void Zygote::dismiss(const std::function<void()>& gone) {
   command_.reset();
   dismissed_ = true;
-  const auto on_end = [this, gone = std::move(gone)](uint32_t) {
+  const auto on_end = [this, gone](uint32_t) {
     if (const auto status = process_.try_wait(); status && !*status) {
       return;
     }

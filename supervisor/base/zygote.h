@@ -41,7 +41,7 @@ class Zygote {
   Result<void> copy(const LaunchInput& worker, const CopyRequest& request);
   // No command comes any more: it makes the copies it was asked for, and ends. Then its group is
   // removed, and `gone` is called.
-  void dismiss(std::function<void()> gone);
+  void dismiss(const std::function<void()>& gone);
   void kill() const { (void)process_.send_signal(SIGKILL); }
 
  private:
