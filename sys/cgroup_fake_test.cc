@@ -83,7 +83,7 @@ class FakeCgroupTest : public testing::Test {
   void put(const std::string& path, const std::string& value) const {
     std::ofstream(root_ + "/mount" + path) << value;
   }
-  const test::LeakCheck leaks_;
+  test::LeakCheck leaks_;
   std::string root_;
   FakeFolders folders_;
   CgroupMounts mounts_;
