@@ -29,8 +29,8 @@ bool same(Bytes a, Bytes b) {
 }
 
 sdk::Answer echo(sdk::Transport& base, const std::vector<std::byte>& payload) {
-  static const Table kTable = echo_table();
-  return base.call({.opcode = abi::op::kBaseEcho, .metadata = kTable, .payload = payload});
+  static const Table table = echo_table();
+  return base.call({.opcode = abi::op::kBaseEcho, .metadata = table, .payload = payload});
 }
 
 void become_ready(sdk::Transport& base) {

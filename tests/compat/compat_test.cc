@@ -49,7 +49,7 @@ TEST(CompatV1Test, TheFrozenFunctionHandlesEventsAndCallsTheBase) {
     call.answer(Status::kOk, {}, {});
   };
   const OldFunction function;
-  ASSERT_TRUE(function) << ::dlerror();
+  ASSERT_TRUE(function) << ::dlerror();  // NOLINT(concurrency-mt-unsafe): one thread so far
   ASSERT_TRUE(host::attach(rig.attach(1).release()).has_value());
   ASSERT_EQ(function.entry<int(void)>("rtsup_start")(), RTSUP_OK);
   ASSERT_EQ(host::ready(), Status::kOk);

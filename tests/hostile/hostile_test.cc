@@ -79,7 +79,7 @@ class HostileTest : public BaseFixture {
   // The rogue does it while the victim is in use.
   Outcome attack(const std::string& what) {
     VictimUse use([this](const std::string& data) { return invoke("victim", data); });
-    const Outcome outcome = invoke("rogue", what, {"--timeout", "500ms"});
+    Outcome outcome = invoke("rogue", what, {"--timeout", "500ms"});
     use.expect_undisturbed();
     return outcome;
   }

@@ -62,7 +62,8 @@ class CrashTest : public ProbeBase {
  protected:
   void SetUp() override {
     ProbeBase::SetUp();
-    const char* const given = std::getenv("RTSUP_TEST_SEED");
+    const char* const given =
+        std::getenv("RTSUP_TEST_SEED");  // NOLINT(concurrency-mt-unsafe): one thread so far
     seed_ = given != nullptr ? std::strtoul(given, nullptr, 10) : std::random_device()();
     random_.seed(static_cast<std::mt19937::result_type>(seed_));
     RecordProperty("seed", std::to_string(seed_));

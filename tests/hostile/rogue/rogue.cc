@@ -46,9 +46,9 @@ void bad_flatbuffer(RawSession& session, const Frame& /*event*/) {
 }
 
 void long_flatbuffer(RawSession& session, const Frame& /*event*/) {
-  static const std::array<std::byte, 5000> kTooMuch{};
+  static const std::array<std::byte, 5000> too_much{};
   Frame frame = session.echo_request();
-  frame.metadata = session.put(kTooMuch);
+  frame.metadata = session.put(too_much);
   session.publish(frame);
 }
 
