@@ -68,6 +68,7 @@ auto rlimits_of(Builder& builder, const PlanSpec& spec) {
 
 auto descriptors_of(Builder& builder, const std::vector<std::pair<int, int>>& pairs) {
   std::vector<flatbuffers::Offset<launch::Descriptor>> descriptors;
+  descriptors.reserve(pairs.size());
   for (const auto& [from, to] : pairs) {
     descriptors.push_back(launch::CreateDescriptor(builder, from, to));
   }
@@ -202,6 +203,8 @@ LaunchDriver::~LaunchDriver() {
   }
 }
 
+// The plan, table by table in the order of its schema.
+// NOLINTNEXTLINE(readability-function-size)
 void LaunchDriver::start(const PlanSpec& spec) {
   if (!user_namespace_ && spec.user_namespace) {
     user_namespace_ = make_user_namespace();
@@ -292,6 +295,7 @@ void LaunchDriver::start(const PlanSpec& spec) {
                             .arguments = {"rtsup-init", std::to_string(plan_fd.get())},
                             .environment = {},
                             .inherited = inherited};
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
   if (::getenv("RTSUP_TRACE_LAUNCH") != nullptr) {
     request.arguments.insert(request.arguments.end(), {"--trace", "2"});
     request.inherited.push_back(2);

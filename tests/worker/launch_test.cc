@@ -17,7 +17,6 @@ namespace rtsup::test {
 namespace {
 
 using abi::LaunchVerb;
-using launch::MountKind;
 using std::chrono::milliseconds;
 using testing::IsEmpty;
 using testing::Not;
