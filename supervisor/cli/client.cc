@@ -59,6 +59,14 @@ std::variant<RunPaths, ClientFailure> find_instance(const std::string& name) {
   return supervisor::run_paths(root, running.front());
 }
 
+std::variant<Client, ClientFailure> Client::connect(const std::string& name) {
+  const auto found = find_instance(name);
+  if (const auto* const failure = std::get_if<ClientFailure>(&found)) {
+    return *failure;
+  }
+  return connect(std::get<RunPaths>(found));
+}
+
 std::variant<Client, ClientFailure> Client::connect(const RunPaths& paths) {
   auto socket = sys::connect_unix(paths.control_socket());
   if (!socket) {

@@ -25,6 +25,8 @@ std::variant<supervisor::RunPaths, ClientFailure> find_instance(const std::strin
 class Client {
  public:
   static std::variant<Client, ClientFailure> connect(const supervisor::RunPaths& paths);
+  // To the instance that find_instance() finds.
+  static std::variant<Client, ClientFailure> connect(const std::string& name);
 
   // Sends one request and gives back the answer when it is ok. A descriptor that came along is kept
   // for take_fd().

@@ -87,11 +87,7 @@ ExitCode stop(const Options& options) {
 }
 
 ExitCode restart(const Options& options) {
-  const auto found = find_instance(options.name);
-  if (const auto* const failure = std::get_if<ClientFailure>(&found)) {
-    return complain(failure->code, failure->text);
-  }
-  auto connected = Client::connect(std::get<RunPaths>(found));
+  auto connected = Client::connect(options.name);
   if (const auto* const failure = std::get_if<ClientFailure>(&connected)) {
     return complain(failure->code, failure->text);
   }

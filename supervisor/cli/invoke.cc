@@ -16,7 +16,6 @@
 namespace rtsup::cli {
 namespace {
 
-using supervisor::RunPaths;
 
 constexpr size_t kInputBytesMax = 64 << 20;
 constexpr size_t kMessageShownMax = 4096;
@@ -85,11 +84,7 @@ ExitCode invoke(const Options& options) {
     return complain(ExitCode::kUsage,
                     "can not read " + options.file + ": " + describe(input.error()));
   }
-  const auto found = find_instance(options.name);
-  if (const auto* const failure = std::get_if<ClientFailure>(&found)) {
-    return complain(failure->code, failure->text);
-  }
-  auto connected = Client::connect(std::get<RunPaths>(found));
+  auto connected = Client::connect(options.name);
   if (const auto* const failure = std::get_if<ClientFailure>(&connected)) {
     return complain(failure->code, failure->text);
   }

@@ -16,7 +16,6 @@ namespace {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
-using supervisor::RunPaths;
 
 // The calls of each function, as the broker has counted them; empty when it does not say.
 std::map<std::string, json> read_usage(Client& client) {
@@ -103,11 +102,7 @@ void print_table(const json& report, const std::map<std::string, json>& usage) {
 }  // namespace
 
 ExitCode ps(const Options& options) {
-  const auto found = find_instance(options.name);
-  if (const auto* const failure = std::get_if<ClientFailure>(&found)) {
-    return complain(failure->code, failure->text);
-  }
-  auto connected = Client::connect(std::get<RunPaths>(found));
+  auto connected = Client::connect(options.name);
   if (const auto* const failure = std::get_if<ClientFailure>(&connected)) {
     return complain(failure->code, failure->text);
   }
