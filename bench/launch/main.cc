@@ -1,6 +1,7 @@
-// rtsup-bench-launch: from the decision to start one more instance to its first answer through the
-// channel: cgroups, namespaces, lockdown, filter, read-back, loading and attach included. Beside
-// it, in the same run and turn by turn, posix_spawn of /bin/true and waiting for it.
+// rtsup-bench-launch: from the decision to start one more instance to its READY, which is said
+// through the channel: cgroups, namespaces, lockdown, filter, read-back, loading and attach
+// included. Beside it, in the same run and turn by turn, posix_spawn of /bin/true and waiting for
+// it.
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,7 +64,7 @@ int run() {
   }
   std::sort(ratios.begin(), ratios.end());
   std::printf("\n| launch | p50 | p90 | max |\n| --- | --- | --- | --- |\n");
-  for (const auto& [name, all] : {std::pair{"one more instance, to its first answer", &launches},
+  for (const auto& [name, all] : {std::pair{"one more instance, to its READY", &launches},
                                   std::pair{"posix_spawn and wait of /bin/true", &spawns}}) {
     std::printf("| %s | %.0f us | %.0f us | %.0f us |\n", name, microseconds(all->quantile(0.5)),
                 microseconds(all->quantile(0.9)), microseconds(all->max()));
