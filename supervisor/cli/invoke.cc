@@ -16,7 +16,6 @@
 namespace rtsup::cli {
 namespace {
 
-
 constexpr size_t kInputBytesMax = 64 << 20;
 constexpr size_t kMessageShownMax = 4096;
 
