@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -48,12 +49,14 @@ nlohmann::json first_function(const std::optional<std::string>& report) {
   return rows.empty() ? nlohmann::json::object() : rows.front();
 }
 
-// The process called `name` that descends from `ancestor`; 0 when there is none.
-pid_t find_descendant(pid_t ancestor, const std::string& name) {
-  struct Process {
-    pid_t pid, parent;
-    std::string name;
-  };
+struct Process {
+  pid_t pid;
+  pid_t parent;
+  std::string name;  // as comm holds it: 15 characters at most
+};
+
+// `ancestor` and all that descend from it.
+std::vector<Process> family(pid_t ancestor) {
   std::vector<Process> all;
   for (const auto& entry : fs::directory_iterator("/proc")) {
     std::ifstream stat(entry.path() / "stat");
@@ -71,21 +74,27 @@ pid_t find_descendant(pid_t ancestor, const std::string& name) {
     all.push_back({std::atoi(line.c_str()), parent, line.substr(open + 1, close - open - 1)});
   }
   const auto parent_of = [&](pid_t pid) {
-    for (const Process& process : all) {
-      if (process.pid == pid) {
-        return process.parent;
+    const auto found = std::find_if(all.begin(), all.end(),
+                                    [pid](const Process& process) { return process.pid == pid; });
+    return found == all.end() ? 0 : found->parent;
+  };
+  std::vector<Process> members;
+  for (const Process& process : all) {
+    for (pid_t up = process.pid; up > 1; up = parent_of(up)) {
+      if (up == ancestor) {
+        members.push_back(process);
+        break;
       }
     }
-    return 0;
-  };
-  for (const Process& process : all) {
-    // comm holds 15 characters.
+  }
+  return members;
+}
+
+// The process called `name` that descends from `ancestor`; 0 when there is none.
+pid_t find_descendant(pid_t ancestor, const std::string& name) {
+  for (const Process& process : family(ancestor)) {
     if (process.name == name.substr(0, 15)) {
-      for (pid_t up = process.pid; up > 1; up = parent_of(up)) {
-        if (up == ancestor) {
-          return process.pid;
-        }
-      }
+      return process.pid;
     }
   }
   return 0;
@@ -259,6 +268,14 @@ Base::Counters Base::counters() {
     counters.bytes_copied = usage.value("bytes_in", 0.0) + usage.value("bytes_out", 0.0);
   }
   return counters;
+}
+
+std::vector<pid_t> Base::processes() const {
+  std::vector<pid_t> pids;
+  for (const Process& process : family(supervisor_)) {
+    pids.push_back(process.pid);
+  }
+  return pids;
 }
 
 std::optional<uint64_t> Base::restart() {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bench/peers/peer.h"
 
@@ -35,6 +36,8 @@ class Base {
   // What the function answers; nothing when it failed (the cause goes to standard error).
   std::optional<std::string> invoke(const std::string& data);
   pid_t broker() const noexcept { return broker_; }
+  // Every process of it, the supervisor included.
+  std::vector<pid_t> processes() const;
   // Doorbells and bytes so far, of the measuring function; negative = not known.
   struct Counters {
     double doorbells = -1;
