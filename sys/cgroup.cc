@@ -168,29 +168,22 @@ std::vector<std::pair<std::string, std::string>> Cgroup::expected_paths() const 
   return paths;
 }
 
-Result<void> Cgroup::make(const CgroupLimits& limits) {
+Result<void> Cgroup::finish(const CgroupLimits& limits) {
   CgroupFolders real;
-  for (const Place& place : places_) {
-    RTSUP_TRY((folders_ != nullptr ? *folders_ : real).make(place.where, place.path));
-  }
-  RTSUP_TRY(write_limits(limits, false));
-  return open_files();
-}
-
-Result<void> Cgroup::open_files() {
-  std::vector<std::string> opened;
+  CgroupFolders& folders = folders_ != nullptr ? *folders_ : real;
+  std::vector<std::string> made;
   for (const Place& place : places_) {
     const std::string folder = place.folder();
     if (place.where.controller.empty()) {
-      RTSUP_ASSIGN(folder_, open_file(folder, O_RDONLY | O_DIRECTORY));
       RTSUP_ASSIGN(events_, open_file(folder + "/cgroup.events", O_RDONLY));
-    } else if (std::find(opened.begin(), opened.end(), folder) == opened.end()) {
+    } else if (std::find(made.begin(), made.end(), folder) == made.end()) {
+      RTSUP_TRY(folders.make_leaf(place.where, place.path));
       RTSUP_ASSIGN(UniqueFd join, open_file(folder + "/tasks", O_WRONLY));
       joins_.push_back(std::move(join));
-      opened.push_back(folder);  // cpu and cpuacct may be one mount
+      made.push_back(folder);  // cpu and cpuacct may be one mount
     }
   }
-  return {};
+  return write_limits(limits, false);
 }
 
 Result<void> Cgroup::set_limits(const CgroupLimits& limits) const {
@@ -270,6 +263,9 @@ Result<CgroupUsage> Cgroup::usage_v1() const {
   }
   if (has("cpuacct")) {
     RTSUP_ASSIGN(usage.cpu_ns, read_number(file("cpuacct", "cpuacct.usage")));
+  } else if (has("")) {
+    RTSUP_ASSIGN(const uint64_t microseconds, read_keyed(file("", "cpu.stat"), "usage_usec"));
+    usage.cpu_ns = microseconds * 1000;
   }
   if (abilities_.cpu) {
     RTSUP_ASSIGN(usage.throttled_ns, read_keyed(file("cpu", "cpu.stat"), "throttled_time"));

@@ -74,6 +74,10 @@ class Cgroup {
   // (controller, path), "" = v2.
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> expected_paths() const;
 
+  // The second half of CgroupTree::begin_group(): the other groups, the limits, the files of all.
+  // When it fails, remove() takes away what is there.
+  Result<void> finish(const CgroupLimits& limits);
+
   Result<CgroupUsage> usage() const;
   Result<bool> is_populated() const;
   Result<void> set_limits(const CgroupLimits& limits) const;
@@ -91,8 +95,6 @@ class Cgroup {
     std::string path;  // below the mount
     [[nodiscard]] std::string folder() const { return where.mount + path; }
   };
-  Result<void> make(const CgroupLimits& limits);
-  Result<void> open_files();
   Result<void> write_limits(const CgroupLimits& limits, bool also_unlimited) const;
   Result<void> write_limits_v1(const CgroupLimits& limits, bool also_unlimited) const;
   Result<void> write_limits_v2(const CgroupLimits& limits, bool also_unlimited) const;
@@ -131,6 +133,9 @@ class CgroupTree {
   Result<void> admit_spawner(uint32_t spawner);
   // `name`: [a-z0-9][a-z0-9.-]{0,126}. All or nothing.
   Result<Cgroup> create_group(const std::string& name, const CgroupLimits& limits) const;
+  // The same in two steps, for who clones into the v2 group while the v1 groups are made: has only
+  // folder_fd(), and no limits, until Cgroup::finish().
+  Result<Cgroup> begin_group(const std::string& name) const;
   // Kills what is left in the tree, waits for it at most `patience`, removes every group and the
   // tree itself, and (v2) moves this process back.
   Result<void> remove(std::chrono::milliseconds patience = std::chrono::milliseconds(1000));

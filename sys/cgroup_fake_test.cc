@@ -29,6 +29,9 @@ class FakeFolders : public CgroupFolders {
     }
     return {};
   }
+  Result<void> make_leaf(const CgroupPlace& place, const std::string& path) override {
+    return make(place, path);
+  }
   Result<void> remove(const CgroupPlace& place, const std::string& path) override {
     const std::string folder = place.mount + path;
     const Result<std::string> events = read_file(folder + "/cgroup.events");

@@ -106,14 +106,18 @@ bool is_reachable(const std::string& own_path) noexcept {
 
 Result<void> CgroupFolders::make(const CgroupPlace& place, const std::string& path) {
   if (place.controller.empty()) {
-    if (::mkdir((place.mount + path).c_str(), 0755) < 0 && errno != EEXIST) {
-      return sys_error(Step::kCgroupCreate);
-    }
-    return {};
+    return make_leaf(place, path);
   }
   RTSUP_ASSIGN(const LibraryGroup group, describe_group(Step::kCgroupCreate, place, path));
   const int created = ::cgroup_create_cgroup(group.get(), 1);
   return created == 0 ? Result<void>{} : Result<void>(library_error(Step::kCgroupCreate, created));
+}
+
+Result<void> CgroupFolders::make_leaf(const CgroupPlace& place, const std::string& path) {
+  if (::mkdir((place.mount + path).c_str(), 0755) < 0 && errno != EEXIST) {
+    return sys_error(Step::kCgroupCreate);
+  }
+  return {};
 }
 
 Result<void> CgroupFolders::remove(const CgroupPlace& place, const std::string& path) {

@@ -41,6 +41,9 @@ class CgroupFolders {
   // `path`: below the mount, "/a/b". The parent exists. Making what exists is done, removing what
   // is absent too.
   virtual Result<void> make(const CgroupPlace& place, const std::string& path);
+  // A group in one that make() made: mkdir alone, since libcgroup would read the table of mounts
+  // and try each ancestor again, which takes longer than the kernel's part.
+  virtual Result<void> make_leaf(const CgroupPlace& place, const std::string& path);
   // Never touches a group with processes or groups in it: kFailedPrecondition.
   virtual Result<void> remove(const CgroupPlace& place, const std::string& path);
   // Whether `folder` is part of a cgroup file system.

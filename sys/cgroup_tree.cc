@@ -111,7 +111,8 @@ Result<CgroupTree> CgroupTree::create(const std::string& name, const CgroupMount
 
 Result<void> CgroupTree::make(const CgroupMounts& wanted) {
   for (const CgroupPlace& place : wanted.v1) {
-    if (place.controller != "freezer" || !wanted.v2) {  // with v2 cgroup.kill does better
+    // With v2, cgroup.kill does better than the freezer, and cpu.stat counts time as well.
+    if (!wanted.v2 || (place.controller != "freezer" && place.controller != "cpuacct")) {
       RTSUP_TRY(make_v1(place));
     }
   }
@@ -238,6 +239,15 @@ Result<void> give_procs(const std::string& folder, uint32_t uid) {
 }  // namespace
 
 Result<Cgroup> CgroupTree::create_group(const std::string& name, const CgroupLimits& limits) const {
+  RTSUP_ASSIGN(Cgroup group, begin_group(name));
+  if (const Result<void> finished = group.finish(limits); !finished) {
+    static_cast<void>(group.remove());
+    return finished.error();
+  }
+  return group;
+}
+
+Result<Cgroup> CgroupTree::begin_group(const std::string& name) const {
   if (!is_valid_group(name)) {
     return bad_name(name.size());
   }
@@ -255,14 +265,19 @@ Result<Cgroup> CgroupTree::create_group(const std::string& name, const CgroupLim
   for (const CgroupPlace& place : wanted) {
     group.places_.push_back({.where = place, .path = joined(tree_path(place), name)});
   }
-  Result<void> made = group.make(limits);
-  if (made && spawner_ && mounts_.v2) {
-    made = give_procs(mounts_.v2->mount + joined(tree_path(*mounts_.v2), name), *spawner_);
+  if (!mounts_.v2) {
+    return group;
   }
-  if (!made) {
+  const std::string path = joined(tree_path(*mounts_.v2), name);
+  RTSUP_TRY(folders().make_leaf(*mounts_.v2, path));
+  Result<UniqueFd> folder = open_file(mounts_.v2->mount + path, O_RDONLY | O_DIRECTORY);
+  const Result<void> given =
+      spawner_ ? give_procs(mounts_.v2->mount + path, *spawner_) : Result<void>{};
+  if (!folder || !given) {
     static_cast<void>(group.remove());
-    return made.error();
+    return folder ? given.error() : folder.error();
   }
+  group.folder_ = std::move(*folder);
   return group;
 }
 

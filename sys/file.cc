@@ -121,6 +121,12 @@ Result<FileIdentity> identify(int fd) {
   return identity_of(info);
 }
 
+std::string read_link(const std::string& path) {
+  std::array<char, PATH_MAX> text{};
+  const ssize_t length = ::readlink(path.c_str(), text.data(), text.size());
+  return {text.data(), length > 0 ? static_cast<size_t>(length) : 0};
+}
+
 Result<FileIdentity> identify_path(const std::string& path, bool follow) {
   struct stat info {};
   if (::fstatat(AT_FDCWD, path.c_str(), &info, follow ? 0 : AT_SYMLINK_NOFOLLOW) < 0) {

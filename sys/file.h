@@ -47,6 +47,8 @@ Result<std::string> read_file_at(int directory, const std::string& path, size_t 
 inline Result<std::string> read_file(const std::string& path, size_t bytes_max = 64 * 1024) {
   return read_file_at(AT_FDCWD, path, bytes_max);
 }
+// Where a symbolic link points, /proc's included; empty when it can not be read.
+std::string read_link(const std::string& path);
 // One write(2) into a file that exists: for /proc, /sys and cgroup files, which take a value whole
 // or not at all.
 Result<void> write_value_at(int directory, const std::string& path, std::string_view value);
