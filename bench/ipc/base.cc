@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 constexpr int kCallerCpu = 0;
 constexpr int kServerCpu = 1;
 constexpr int kStartTimeoutMs = 15000;
+constexpr int kAskAgainMs = 50;
 
 constexpr const char* kManifest = R"({
   "rtsup": 1,
@@ -141,7 +142,7 @@ std::optional<std::string> Base::start() {
   supervisor_ = fork();
   if (supervisor_ == 0) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (regime_ != Regime::kSpin) {
+    if (regime_ == Regime::kBlockSame || regime_ == Regime::kBlockAcross) {
       pin_to_cpu(0, kCallerCpu);  // a base that sees one CPU never spins
     }
     const int log = ::open((folder_ + "/log").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -177,8 +178,10 @@ std::optional<std::string> Base::place() {
   if (broker_ == 0 || worker == 0) {
     return "no broker or worker below rtsup";
   }
-  pin_to_cpu(worker, kCallerCpu);
-  pin_to_cpu(broker_, regime_ == Regime::kBlockSame ? kCallerCpu : kServerCpu);
+  if (regime_ != Regime::kAnywhere) {
+    pin_to_cpu(worker, kCallerCpu);
+    pin_to_cpu(broker_, regime_ == Regime::kBlockSame ? kCallerCpu : kServerCpu);
+  }
   return std::nullopt;
 }
 
@@ -282,12 +285,13 @@ std::optional<uint64_t> Base::restart() {
   if (!run("restart measure")) {
     return std::nullopt;
   }
-  for (int waited = 0; waited < kStartTimeoutMs; waited += 20) {
+  for (int waited = 0; waited < kStartTimeoutMs; waited += kAskAgainMs) {
+    // First of all: a process that asks meanwhile would take a CPU from what is measured.
+    ::poll(nullptr, 0, kAskAgainMs);
     const auto row = first_function(run("ps --json"));
     if (row.value("state", "") == "ready" && row.contains("start_ns")) {
       return row.value("start_ns", uint64_t{0});
     }
-    ::poll(nullptr, 0, 20);
   }
   return std::nullopt;
 }

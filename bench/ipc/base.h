@@ -18,6 +18,7 @@ namespace rtsup::bench {
 
 // How the two sides wait for each other.
 enum class Regime {
+  kAnywhere,     // as an operator starts it: where the kernel puts them
   kSpin,         // on two CPUs, both polling
   kBlockSame,    // both on one CPU, asleep between
   kBlockAcross,  // on two CPUs, asleep between
