@@ -12,6 +12,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "abi/launch_record.h"
 #include "sys/capability.h"
 #include "sys/clock.h"
 #include "sys/clone.h"
@@ -19,6 +20,7 @@
 #include "sys/mount.h"
 #include "sys/prctl.h"
 #include "sys/seccomp_load.h"
+#include "sys/socket.h"
 #include "worker/descriptors.h"
 #include "worker/gate.h"
 #include "worker/record.h"
@@ -39,15 +41,34 @@ Result<void> reset_signals(Lockdown&) noexcept {
   return {};
 }
 
+Result<void> join_cgroup(int fd) noexcept {
+  // "0" is the writer itself: it moves without the lock that moving another process takes.
+  return ::write(fd, "0", 1) == 1 ? Result<void>{} : sys_error(Step::kCgroupJoin, fd);
+}
+
 Result<void> join_cgroups(Lockdown& lockdown) noexcept {
   if (lockdown.plan->cgroup_fds() == nullptr) {
     return {};
   }
   for (const int fd : *lockdown.plan->cgroup_fds()) {
-    // "0" is the writer itself: it moves without the lock that moving another process takes.
-    if (::write(fd, "0", 1) != 1) {
-      return sys_error(Step::kCgroupJoin, fd);
-    }
+    RTSUP_TRY(join_cgroup(fd));
+  }
+  return {};
+}
+
+// A copy is born before its groups are complete: it gets them when they are.
+Result<void> join_given_cgroups(Lockdown& lockdown) noexcept {
+  abi::GroupsCommand groups{};
+  const auto received =
+      sys::receive_record(lockdown.status_fd, groups, abi::kGroupFdsMax, sys::Wait::kYes);
+  if (!received) {
+    return received.error();
+  }
+  if (groups.magic != abi::kGroupsMagic || groups.count != received->fds.count()) {
+    return Error{.status = Status::kDataLoss, .step = Step::kCgroupJoin};
+  }
+  for (size_t i = 0; i < received->fds.count(); ++i) {
+    RTSUP_TRY(join_cgroup(received->fds.peek(i)));
   }
   return {};
 }
@@ -234,8 +255,7 @@ Result<void> execute(Lockdown& lockdown) noexcept {
 
 constexpr LockdownRow kTable[] = {
     {Step::kSignalReset, kLauncher | kCopy, reset_signals},
-    {Step::kCgroupJoin, kLauncher | kCopy, join_cgroups},
-    {Step::kNamespaces, kCopy, unshare_cgroups},
+    {Step::kCgroupJoin, kLauncher, join_cgroups},
     {Step::kOomScore, kLauncher, set_oom_score},
     {Step::kMountBind, kLauncher, open_sources},
     {Step::kSetns, kLauncher, enter_user_namespace},
@@ -248,6 +268,8 @@ constexpr LockdownRow kTable[] = {
     {Step::kPivotRoot, kRoot, enter_new_root},
     {Step::kMountRoot, kRoot, build_root},
     {Step::kMountRoot, kCopy, renew_scratch},
+    {Step::kCgroupJoin, kCopy, join_given_cgroups},
+    {Step::kNamespaces, kCopy, unshare_cgroups},
     {Step::kMountReadOnly, kRoot, close_root},
     {Step::kBoundingSet, kGiveUp, drop_bounding_set},
     {Step::kSecurebits, kGiveUp, lock_securebits},

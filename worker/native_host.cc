@@ -27,14 +27,13 @@ constexpr int kExitBaseGone = 123;
   ::_exit(kExitFailed);
 }
 
-// Landlock, GO, the filter, and one call that must come back as a notification. After it this
-// process is as the function will find it, and nothing that could answer for it or report for it is
-// left open.
+// Landlock, the filter, and one call that must come back as a notification: in it this process
+// waits until the supervisor has looked at it from outside. After it this process is as the
+// function will find it, and nothing that could answer for it or report for it is left open.
 void finish_lockdown(const launch::LaunchPlan& plan) noexcept {
   if (const auto fenced = enforce_landlock(plan); !fenced) {
     fail(fenced.error());
   }
-  wait_for_go(abi::kHostStatusFd, abi::kHostGoFd);
   const auto listener = sys::load_filter_with_listener(filter_of(plan));
   if (!listener) {
     fail(listener.error());
@@ -44,7 +43,7 @@ void finish_lockdown(const launch::LaunchPlan& plan) noexcept {
   if (answer != abi::kProbeAnswer) {
     fail({.status = Status::kFailedPrecondition, .step = Step::kProbe, .number = answer});
   }
-  for (const int fd : {*listener, abi::kHostStatusFd, abi::kHostGoFd, abi::kHostPlanFd}) {
+  for (const int fd : {*listener, abi::kHostStatusFd, abi::kHostPlanFd}) {
     ::close(fd);
   }
 }

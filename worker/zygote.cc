@@ -85,7 +85,6 @@ int received_for(const Command& command, int32_t number) noexcept {
   Lockdown lockdown;
   lockdown.plan = *plan;
   lockdown.status_fd = (*plan)->status_fd();
-  lockdown.go_fd = (*plan)->go_fd();
   lockdown.is_bounded = true;
   // What it received is closed with everything else that no plan names.
   run_init(lockdown, kCopy | kBuilder | kGiveUp, become_host);

@@ -20,7 +20,7 @@ Result<void> Daemon::start(const DaemonSpec& spec, const sys::UniqueFd& error_ou
     RTSUP_ASSIGN(sys::Cgroup group, context_.cgroups->create_group(name_, spec.limits));
     group_ = std::make_shared<sys::Cgroup>(std::move(group));
   }
-  RTSUP_TRY(dialogue_.open());
+  RTSUP_TRY(dialogue_.open(Gate::kGo));
   RTSUP_ASSIGN(const sys::SealedMemfd filter,
                sys::SealedMemfd::create("rtsup-filter", std::as_bytes(spec.filter)));
   LaunchInput input{.name = name_, .shape = launch::Shape::Daemon};
@@ -58,7 +58,9 @@ Result<void> Daemon::start(const DaemonSpec& spec, const sys::UniqueFd& error_ou
   if (group_) {
     expected.cgroups = group_->expected_paths();
   }
-  return dialogue_.start(input, plan.fd(), group_ ? group_->folder_fd() : -1, std::move(expected));
+  RTSUP_TRY(dialogue_.start(input, plan.fd(), group_ ? group_->folder_fd() : -1));
+  dialogue_.launched(std::move(expected));
+  return {};
 }
 
 void Daemon::on_ended(Cause cause) {

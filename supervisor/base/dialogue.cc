@@ -20,42 +20,50 @@ Dialogue::~Dialogue() {
   }
 }
 
-Result<void> Dialogue::open() {
+Result<void> Dialogue::open(Gate gate) {
   RTSUP_ASSIGN(sys::SocketPair status, sys::create_seqpacket_pair());
   // Before anybody can write: each record then carries its writer's pid, filled in by the kernel.
   RTSUP_TRY(sys::pass_credentials(status.first.get()));
   status_ = std::move(status.first);
   status_theirs_ = std::move(status.second);
+  if (gate == Gate::kNotification) {
+    return {};
+  }
   RTSUP_ASSIGN(sys::Pipe go, sys::create_pipe());
   go_ = std::move(go.write);
   go_theirs_ = std::move(go.read);
   return {};
 }
 
-Result<void> Dialogue::start(const LaunchInput& input, int plan_fd, int cgroup_folder,
-                             ExpectedProcess expected) {
-  expected_ = std::move(expected);
+Result<void> Dialogue::start(const LaunchInput& input, int plan_fd, int cgroup_folder) {
   daemon_ = input.host_processes;
   RTSUP_ASSIGN(launcher_, spawn_launcher(context_, input, plan_fd, cgroup_folder));
-  status_theirs_.reset();
-  go_theirs_.reset();
   RTSUP_TRY(context_.loop.watch(status_.get(), EPOLLIN, [this](uint32_t) { on_status(); }));
   return context_.loop.watch(launcher_.fd(), EPOLLIN, [this](uint32_t) { on_launcher_end(); });
 }
 
 Result<void> Dialogue::start_copy(const std::shared_ptr<Zygote>& zygote, const LaunchInput& input,
-                                  const Zygote::CopyRequest& request, ExpectedProcess expected) {
+                                  const Zygote::CopyRequest& request) {
   RTSUP_TRY(context_.loop.watch(status_.get(), EPOLLIN, [this](uint32_t) { on_status(); }));
   if (const auto sent = zygote->copy(input, request); !sent) {
     context_.loop.unwatch(status_.get());
     return sent.error();
   }
-  expected_ = std::move(expected);
   zygote_ = zygote;
   copied_ = true;
+  return {};
+}
+
+Result<void> Dialogue::give_groups(const std::vector<int>& join_fds) const {
+  const abi::GroupsCommand groups{.magic = abi::kGroupsMagic,
+                                  .count = static_cast<uint32_t>(join_fds.size())};
+  return sys::send_record(status_.get(), groups, join_fds);
+}
+
+void Dialogue::launched(ExpectedProcess expected) {
+  expected_ = std::move(expected);
   status_theirs_.reset();
   go_theirs_.reset();
-  return {};
 }
 
 void Dialogue::on_status() {
@@ -89,8 +97,11 @@ void Dialogue::on_record(const abi::LaunchRecord& record, pid_t writer) {
         return;
       }
       init_ = std::move(*init);
+      born_ = true;
       if (!context_.loop.watch(init_.fd(), EPOLLIN, [this](uint32_t) { on_init_end(); })) {
         fail({.kind = CauseKind::kLaunchFailed, .error = sys_error(Step::kEpollAdd)});
+      } else if (own_cause_ && copied_) {
+        send_signal(SIGKILL);
       }
       break;
     }
@@ -101,8 +112,9 @@ void Dialogue::on_record(const abi::LaunchRecord& record, pid_t writer) {
       parked_ = writer;
       break;
     case abi::LaunchVerb::kFiltered:
-      if (went_ && process_.pid() == writer) {
-        events_.on_filtered(static_cast<int>(record.number));
+      if (!daemon_ && !filtered_) {
+        filtered_ = writer;
+        listener_ = static_cast<int>(record.number);
       }
       break;
     case abi::LaunchVerb::kExited:
@@ -111,37 +123,62 @@ void Dialogue::on_record(const abi::LaunchRecord& record, pid_t writer) {
       }
       break;
   }
-  // The launcher's word and the parked process's may come in either order.
-  if (parked_ && !went_ && (init_ || daemon_) && !own_cause_) {
+  // The launcher's word and the process's may come in either order.
+  if (own_cause_ || process_) {
+    return;
+  }
+  if (parked_ && daemon_) {
     let_go();
+  } else if (filtered_ && init_) {
+    hear_filter();
   }
 }
 
-// The process is parked before its filter: it is looked at from outside, and let go when all is as
-// planned.
+// The daemon is parked before it loads its own filter.
 void Dialogue::let_go() {
   auto process = sys::Pidfd::open(*parked_);
   if (!process) {
     return;  // it has ended meanwhile, and that is on its way to us
   }
   process_ = std::move(*process);
-  expected_.parent = daemon_ ? 0 : init_.pid();
-  const std::optional<std::string> difference = read_back(process_, expected_);
-  if (!process_.send_signal(0)) {
-    return;  // what was read may be another's by now
-  }
-  if (difference) {
-    fail({.kind = CauseKind::kLaunchFailed,
-          .error = {.status = Status::kFailedPrecondition, .step = Step::kReadBack},
-          .detail = *difference});
+  if (!examine()) {
     return;
   }
-  went_ = true;
   constexpr std::byte kGo{1};
   if (const auto written = sys::write_all(go_.get(), std::span(&kGo, 1)); !written) {
     fail({.kind = CauseKind::kLaunchFailed, .error = written.error()});
   }
   go_.reset();
+}
+
+void Dialogue::hear_filter() {
+  auto process = sys::Pidfd::open(*filtered_);
+  if (!process) {
+    return;  // as above
+  }
+  process_ = std::move(*process);
+  expected_.parent = init_.pid();
+  expected_.filtered = true;
+  if (!expected_.descriptors.empty()) {
+    expected_.descriptors[listener_] = "anon_inode:seccomp notify";
+  }
+  events_.on_filtered(listener_);
+}
+
+// It waits while it is looked at, and goes on when all is as planned.
+bool Dialogue::examine() {
+  const std::optional<std::string> difference = read_back(process_, expected_);
+  if (!process_.send_signal(0)) {
+    return false;  // what was read may be another's by now, and its end is on its way to us
+  }
+  if (difference) {
+    fail({.kind = CauseKind::kLaunchFailed,
+          .error = {.status = Status::kFailedPrecondition, .step = Step::kReadBack},
+          .detail = *difference});
+    return false;
+  }
+  went_ = true;
+  return true;
 }
 
 void Dialogue::fail(Cause cause) {

@@ -1,8 +1,6 @@
 #include "supervisor/base/launch_context.h"
 
-#include <filesystem>
-#include <system_error>
-
+#include "sys/file.h"
 #include "sys/spawn.h"
 
 namespace rtsup::supervisor {
@@ -43,8 +41,7 @@ Result<sys::Pidfd> spawn_launcher(const LaunchContext& context, const LaunchInpu
 }
 
 std::string descriptor_name(int fd) {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error).string();
+  return sys::read_link("/proc/self/fd/" + std::to_string(fd));
 }
 
 }  // namespace rtsup::supervisor

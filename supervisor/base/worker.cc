@@ -70,12 +70,20 @@ Result<void> Worker::launch(const Artifact& artifact) {
   const manifest::Policy& policy = function().policy;
   RTSUP_ASSIGN(filter_, context_.filters.get(policy.digest, policy.security.filter,
                                              sys::DefaultAction::kNotify));
-  RTSUP_TRY(make_group());
+  RTSUP_TRY(begin_group());
   RTSUP_TRY(make_pipes());
-  RTSUP_TRY(dialogue_.open());
+  RTSUP_TRY(dialogue_.open(Gate::kNotification));
   RTSUP_ASSIGN(plan_number_, sys::duplicate(context_.null_device.get()));
   hooks_.on_worker_output(*this);
-  RTSUP_TRY(start_process(make_input(artifact)));
+  LaunchInput input = make_input(artifact);
+  if (start_copy(input)) {
+    if (const Result<void> given = give_groups(); !given) {
+      dialogue_.fail({.kind = CauseKind::kLaunchFailed, .error = given.error()});
+    }
+  } else {
+    RTSUP_TRY(start_launcher(input));
+  }
+  dialogue_.launched(expect(input));
   for (sys::UniqueFd* const fd :
        {&output_theirs_, &error_theirs_, &session_theirs_, &plan_number_}) {
     fd->reset();
@@ -84,22 +92,36 @@ Result<void> Worker::launch(const Artifact& artifact) {
   return {};
 }
 
-Result<void> Worker::start_process(const LaunchInput& input) {
-  if (const auto zygote = program_ ? nullptr : zygotes_.find(identity_.function, input, digest_)) {
-    LaunchInput copied = input;
-    copied.keep_network = !function().policy.security.sockets;
-    RTSUP_TRY(seal_numbered_plan(copied));
-    const Zygote::CopyRequest request{.plan_fd = plan_number_.get(),
-                                      .cgroup_folder = group_ ? group_->folder_fd() : -1,
-                                      .own_ipc = function().policy.security.ipc};
-    if (dialogue_.start_copy(zygote, copied, request, expect(input))) {
-      return {};
-    }
-    zygotes_.retire(identity_.function);  // it has ended
+// Asked for as early as it can be: it is made while this process makes the rest.
+bool Worker::start_copy(const LaunchInput& input) {
+  const auto zygote = program_ ? nullptr : zygotes_.find(identity_.function, input, digest_);
+  if (!zygote) {
+    return false;
+  }
+  LaunchInput copied = input;
+  copied.keep_network = !function().policy.security.sockets;
+  const Zygote::CopyRequest request{.plan_fd = plan_number_.get(),
+                                    .cgroup_folder = group_ ? group_->folder_fd() : -1,
+                                    .own_ipc = function().policy.security.ipc};
+  if (seal_numbered_plan(copied) && dialogue_.start_copy(zygote, copied, request)) {
+    return true;
+  }
+  zygotes_.retire(identity_.function);  // it has ended
+  return false;
+}
+
+Result<void> Worker::give_groups() {
+  RTSUP_TRY(finish_group());
+  return dialogue_.give_groups(group_ ? group_->join_fds() : std::vector<int>{});
+}
+
+Result<void> Worker::start_launcher(LaunchInput& input) {
+  RTSUP_TRY(finish_group());
+  if (group_) {
+    input.cgroup_fds = group_->join_fds();
   }
   RTSUP_TRY(seal_numbered_plan(input));
-  return dialogue_.start(input, plan_number_.get(), group_ ? group_->folder_fd() : -1,
-                         expect(input));
+  return dialogue_.start(input, plan_number_.get(), group_ ? group_->folder_fd() : -1);
 }
 
 // The plan names itself by a number that was kept for it.
@@ -114,19 +136,24 @@ void Worker::prepare_zygote() const {
   }
 }
 
-Result<void> Worker::make_group() {
-  if (!context_.cgroups) {
+Result<void> Worker::begin_group() {
+  if (context_.cgroups) {
+    RTSUP_ASSIGN(sys::Cgroup group, context_.cgroups->begin_group(name_));
+    group_ = std::make_shared<sys::Cgroup>(std::move(group));
+  }
+  return {};
+}
+
+Result<void> Worker::finish_group() {
+  if (!group_) {
     return {};
   }
   const manifest::ResourcePolicy& resources = function().policy.resources;
-  const sys::CgroupLimits limits{.memory_bytes = resources.memory_bytes,
-                                 .cpu_thousandths = resources.cpu_thousandths,
-                                 .cpu_weight = kWorkerWeight,
-                                 // Its init counts as well, and is not the function's.
-                                 .processes = resources.processes + 1};
-  RTSUP_ASSIGN(sys::Cgroup group, context_.cgroups->create_group(name_, limits));
-  group_ = std::make_shared<sys::Cgroup>(std::move(group));
-  return {};
+  return group_->finish({.memory_bytes = resources.memory_bytes,
+                         .cpu_thousandths = resources.cpu_thousandths,
+                         .cpu_weight = kWorkerWeight,
+                         // Its init counts as well, and is not the function's.
+                         .processes = resources.processes + 1});
 }
 
 Result<void> Worker::make_pipes() {
@@ -149,9 +176,6 @@ LaunchInput Worker::make_input(const Artifact& artifact) const {
   const manifest::Policy& policy = function().policy;
   LaunchInput input{.name = name_};
   input.environment = function_environment(function().environment);
-  if (group_) {
-    input.cgroup_fds = group_->join_fds();
-  }
   input.user_namespace_fd = context_.ids.fd();
   input.host_network = policy.security.host_network;
   input.uid = context_.ids.planned(context_.uids.uid(function().name));
@@ -162,7 +186,6 @@ LaunchInput Worker::make_input(const Artifact& artifact) const {
   input.rlimits = policy_rlimits(policy.resources);
   input.filter = filter_;
   input.status_fd = dialogue_.status_end();
-  input.go_fd = dialogue_.go_end();
   describe_process(input, artifact);
   for (PlanMount& mount : policy_mounts(policy.security)) {
     input.mounts.push_back(std::move(mount));
@@ -196,7 +219,6 @@ void Worker::describe_process(LaunchInput& input, const Artifact& artifact) cons
   input.function = file;
   input.function_name = function().name;
   input.descriptors.push_back({.from = input.status_fd, .to = abi::kHostStatusFd});
-  input.descriptors.push_back({.from = input.go_fd, .to = abi::kHostGoFd});
   input.descriptors.push_back({.from = plan_number_.get(), .to = abi::kHostPlanFd});
 }
 
@@ -238,8 +260,9 @@ void Worker::on_filtered(int listener) {
   }
 }
 
-// The first notification proves that the filter works: a host's probe, or a program's one exec.
-// Every later one is the monitor's.
+// The first notification proves that the filter works: a host's probe, or a program's one exec. The
+// process waits in it, and is looked at from outside before it goes on. Every later one is the
+// monitor's.
 void Worker::on_notification() {
   const auto received = listener_.receive();
   if (received && !*received) {
@@ -255,6 +278,9 @@ void Worker::on_notification() {
                                          .number = (*received)->call}
                                  : received.error();
     dialogue_.fail({.kind = CauseKind::kLaunchFailed, .error = error});
+    return;
+  }
+  if (!dialogue_.examine()) {
     return;
   }
   const Result<void> answered = program_

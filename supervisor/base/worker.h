@@ -65,6 +65,8 @@ class Worker : private DialogueEvents {
   [[nodiscard]] const std::string& digest() const noexcept { return digest_; }
   [[nodiscard]] const sys::Cgroup* group() const noexcept { return group_.get(); }
   [[nodiscard]] bool confined() const noexcept { return confined_; }
+  // It was to be a copy of the zygote, and never came to be: nothing of it has run.
+  [[nodiscard]] bool unborn() const noexcept { return dialogue_.unborn(); }
   // What is handed to the monitor, and kept for the next one should it die.
   [[nodiscard]] const sys::UniqueFd& output() const noexcept { return output_; }
   [[nodiscard]] const sys::UniqueFd& error_output() const noexcept { return error_output_; }
@@ -75,9 +77,12 @@ class Worker : private DialogueEvents {
 
  private:
   Result<void> launch(const Artifact& artifact);
-  Result<void> start_process(const LaunchInput& input);
+  bool start_copy(const LaunchInput& input);
+  Result<void> give_groups();
+  Result<void> start_launcher(LaunchInput& input);
   [[nodiscard]] Result<void> seal_numbered_plan(const LaunchInput& input) const;
-  Result<void> make_group();
+  Result<void> begin_group();
+  Result<void> finish_group();
   Result<void> make_pipes();
   [[nodiscard]] LaunchInput make_input(const Artifact& artifact) const;
   void describe_process(LaunchInput& input, const Artifact& artifact) const;

@@ -131,7 +131,12 @@ void Workers::on_worker_ended(Worker& worker, Cause cause) {
     if (is_failure(cause)) {
       zygotes_.retire(workers_[index]->identity().function);
     }
+    const bool unborn = workers_[index]->unborn();
     workers_[index].reset();
+    if (unborn && lifecycle_->instance(index).state == InstanceState::kStarting) {
+      launch(index);  // the zygote's failure is not the function's
+      return;
+    }
     lifecycle_->on_ended(index, cause, now());
   });
 }

@@ -106,8 +106,7 @@ bool Zygote::fits(const LaunchInput& worker, const std::string& digest) const {
 }
 
 Result<void> Zygote::copy(const LaunchInput& worker, const CopyRequest& request) {
-  std::vector<int> fds = worker.cgroup_fds;
-  fds.insert(fds.end(), {worker.status_fd, worker.go_fd, request.plan_fd});
+  std::vector<int> fds = {worker.status_fd, request.plan_fd};
   if (request.cgroup_folder >= 0) {
     fds.push_back(request.cgroup_folder);
   }

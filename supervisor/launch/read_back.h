@@ -1,7 +1,8 @@
-// read_back: looks from outside at a process that is parked before its filter, and compares what
-// the kernel says with what was planned. The launcher's own word is not enough.
+// read_back: looks from outside at a process that waits, a daemon before its filter and a worker in
+// its first notification, and compares what the kernel says with what was planned. The launcher's
+// own word is not enough.
 // Errors:  a ReadBackFailure names the line that differs; the process is then ended, never let go.
-// Threads: any. The parsing is pure; /proc is read by read_back() only.
+// Threads: one. The parsing is pure; /proc is read by read_back() only.
 #pragma once
 
 #include <sys/types.h>
@@ -23,6 +24,7 @@ struct ExpectedProcess {
   uint32_t host_uid = 0;
   uint32_t host_gid = 0;
   bool keep_groups = false;
+  bool filtered = false;                // a seccomp filter is on
   std::string user_namespace{};         // "user:[4026532281]"; empty = not compared
   std::vector<std::string> separate{};  // "pid", "mnt", ...: must differ from this process's own
   std::map<int, std::string>

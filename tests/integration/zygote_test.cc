@@ -160,5 +160,24 @@ TEST_F(ZygoteTest, KilledZygoteIsReplaced) {
   }));
 }
 
+// The command was sent and nobody takes it up: the instance is then started from the beginning, and
+// its function is charged with nothing.
+TEST_F(ZygoteTest, CopyThatNeverCameToBeIsNotTheFunctionsFault) {
+  start_ready(one_probe());
+  const pid_t before = wait_for_zygote();
+  const InstanceFacts first = facts("probe");
+  ASSERT_EQ(::kill(before, SIGSTOP), 0);
+  ASSERT_EQ(rtsup_here({"restart", "probe"}).code, kExitOk);
+  ASSERT_TRUE(eventually([&] { return facts("probe").state == "starting"; }));
+  ASSERT_EQ(::kill(before, SIGKILL), 0);
+  ASSERT_TRUE(wait_for_state("probe", "ready"));
+  const InstanceFacts now = facts("probe");
+  EXPECT_NE(now.pid, first.pid);
+  EXPECT_FALSE(is_of_zygote(now.pid));
+  EXPECT_EQ(now.restarts, first.restarts + 1) << "the one that was asked for";
+  EXPECT_EQ(now.cause_kind, "stopped");
+  EXPECT_EQ(ask("probe", "echo on"), "on");
+}
+
 }  // namespace
 }  // namespace rtsup::test

@@ -228,7 +228,6 @@ void LaunchDriver::start(const PlanSpec& spec) {
   sys::UniqueFd plan_fd(::memfd_create("plan", MFD_CLOEXEC));
   if (spec.shape == launch::Shape::Host) {
     descriptors.emplace_back(status.second.get(), abi::kHostStatusFd);
-    descriptors.emplace_back(go.read.get(), abi::kHostGoFd);
     descriptors.emplace_back(plan_fd.get(), abi::kHostPlanFd);
   }
   inherited.push_back(plan_fd.get());
@@ -313,7 +312,8 @@ void LaunchDriver::note(const Record& record) {
   if (record.record.verb == abi::LaunchVerb::kSpawned) {
     init_pid_ = record.record.pid;
     init_ = sys::Pidfd::open(init_pid_).value();
-  } else if (record.record.verb == abi::LaunchVerb::kParked) {
+  } else if (record.record.verb == abi::LaunchVerb::kParked ||
+             (record.record.verb == abi::LaunchVerb::kFiltered && !process_)) {
     process_pid_ = record.pid;
     process_ = sys::Pidfd::open(process_pid_).value();
   } else if (record.record.verb == abi::LaunchVerb::kFailed) {
