@@ -23,6 +23,7 @@ constexpr TargetKind target_kind_of(std::string_view name) {
          : name == "keys"     ? TargetKind::kKeys
          : name == "items"    ? TargetKind::kItems
          : name == "function" ? TargetKind::kFunction
+         : name == "topic"    ? TargetKind::kTopic
                               : TargetKind::kNone;
 }
 

@@ -14,7 +14,7 @@ class Verifier;
 namespace rtsup::abi {
 
 enum class Grant : uint8_t { kBase, kFunction, kSession, kOperator };
-enum class TargetKind : uint8_t { kNone, kKey, kKeys, kItems, kFunction };
+enum class TargetKind : uint8_t { kNone, kKey, kKeys, kItems, kFunction, kTopic };
 
 struct Operation {
   uint16_t opcode;

@@ -33,6 +33,19 @@ std::string state_line(const StateGrant& grant, const Manifest& manifest) {
   return line;
 }
 
+std::string pubsub_line(const PubsubGrant& grant, const Manifest& manifest) {
+  std::string line = "pubsub " + manifest.components[grant.component].name;
+  for (const auto& [verb, patterns] :
+       {std::pair(" publish", &grant.publish), std::pair(" subscribe", &grant.subscribe)}) {
+    std::vector<std::string> sorted = *patterns;
+    std::sort(sorted.begin(), sorted.end());
+    for (const std::string& pattern : sorted) {
+      line += verb + (' ' + counted(pattern));
+    }
+  }
+  return line;
+}
+
 std::string resource_lines(const ResourcePolicy& resources) {
   return "memory " + std::to_string(resources.memory_bytes) + "\ncpu " +
          std::to_string(resources.cpu_thousandths) + "\nprocesses " +
@@ -59,6 +72,9 @@ std::string canonical_text(const Policy& policy, const Manifest& manifest) {
   }
   for (const StateGrant& grant : policy.services.state) {
     lines.push_back(state_line(grant, manifest));
+  }
+  for (const PubsubGrant& grant : policy.services.pubsub) {
+    lines.push_back(pubsub_line(grant, manifest));
   }
   for (const uint32_t function : policy.services.invoke) {
     lines.push_back("invoke " + manifest.functions[function].name);

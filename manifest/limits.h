@@ -27,5 +27,6 @@ inline constexpr size_t kRulesMax =
 inline constexpr size_t kCombinationsMax =
     256;  // normalised rules that one written rule may become
 inline constexpr size_t kKeyPatternBytesMax = 1024;
+inline constexpr size_t kTopicPatternBytesMax = 255;  // a topic, as the broker accepts them
 
 }  // namespace rtsup::manifest

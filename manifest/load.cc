@@ -152,11 +152,10 @@ const Node* ManifestReader::read_table(std::string_view key, size_t count_max,
 }
 
 void ManifestReader::read_component(const Member& member) {
-  static const Vocabulary types{
-      {"state.memory", "state.sqlite"},
-      {"state.redis", "state.etcd", "pubsub.memory", "pubsub.sqlite", "pubsub.redis", "pubsub.nats",
-       "configuration.file", "secrets.file", "lock.memory", "lock.redis", "sequencer.memory",
-       "bindings.http"}};
+  static const Vocabulary types{{"state.memory", "state.sqlite", "pubsub.memory"},
+                                {"state.redis", "state.etcd", "pubsub.sqlite", "pubsub.redis",
+                                 "pubsub.nats", "configuration.file", "secrets.file", "lock.memory",
+                                 "lock.redis", "sequencer.memory", "bindings.http"}};
   static const Vocabulary memory_vocabulary{{"type"}, {"settings", "bytes_max"}};
   static const Vocabulary sqlite_vocabulary{{"type", "path"}, {"settings", "bytes_max"}};
   // Always added, so that the position of the others is that of their keys.
@@ -173,7 +172,9 @@ void ManifestReader::read_component(const Member& member) {
     return;
   }
   const bool sqlite = *word == "state.sqlite";
-  component.type = sqlite ? ComponentType::kStateSqlite : ComponentType::kStateMemory;
+  component.type = sqlite                     ? ComponentType::kStateSqlite
+                   : *word == "pubsub.memory" ? ComponentType::kPubsubMemory
+                                              : ComponentType::kStateMemory;
   (void)check_object(node, sqlite ? sqlite_vocabulary : memory_vocabulary, mistakes_);
   if (!sqlite) {
     return;
@@ -212,6 +213,7 @@ void ManifestReader::read_functions(const Node& functions) {
   names.accept = manifest_.accept;
   for (const Component& component : manifest_.components) {
     names.components.push_back(component.name);
+    names.types.push_back(component.type);
   }
   for (const Member& member : functions.members) {
     names.functions.push_back(member.name);

@@ -15,7 +15,7 @@
 
 namespace rtsup::manifest {
 
-enum class ComponentType { kStateMemory, kStateSqlite };
+enum class ComponentType { kStateMemory, kStateSqlite, kPubsubMemory };
 
 struct Component {
   std::string name;
@@ -67,8 +67,16 @@ struct StateGrant {
   std::string origin;
 };
 
+struct PubsubGrant {
+  uint32_t component = 0;  // position in Manifest::components
+  std::vector<std::string> publish;
+  std::vector<std::string> subscribe;
+  std::string origin;
+};
+
 struct ServicePolicy {
   std::vector<StateGrant> state;
+  std::vector<PubsubGrant> pubsub;
   std::vector<uint32_t> invoke;  // positions in Manifest::functions
 };
 

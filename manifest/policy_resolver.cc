@@ -105,14 +105,35 @@ void PolicyResolver::resolve_paths(const PolicyDraft& draft, const std::string& 
             [](const PathGrant& a, const PathGrant& b) { return a.target < b.target; });
 }
 
+std::optional<uint32_t> PolicyResolver::component(const Node& name, Service service) {
+  const auto found = position(names_.components, name, "component", mistakes_);
+  if (!found) {
+    return std::nullopt;
+  }
+  const bool is_bus = names_.types[*found] == ComponentType::kPubsubMemory;
+  if (is_bus != (service == Service::kPubsub)) {
+    mistakes_.add(name, quote(name.text) + " is no component of " +
+                            (service == Service::kPubsub ? "pubsub" : "state"));
+    return std::nullopt;
+  }
+  return found;
+}
+
 void PolicyResolver::resolve_services(const PolicyDraft& draft, ServicePolicy& services) {
   for (const StateDraft& state : draft.state) {
-    const auto component = position(names_.components, *state.component, "component", mistakes_);
-    if (component) {
-      services.state.push_back({.component = *component,
+    if (const auto position = component(*state.component, Service::kState)) {
+      services.state.push_back({.component = *position,
                                 .keys = state.keys,
                                 .opcodes = state.opcodes,
                                 .origin = origin_of(*state.component)});
+    }
+  }
+  for (const PubsubDraft& pubsub : draft.pubsub) {
+    if (const auto position = component(*pubsub.component, Service::kPubsub)) {
+      services.pubsub.push_back({.component = *position,
+                                 .publish = pubsub.publish,
+                                 .subscribe = pubsub.subscribe,
+                                 .origin = origin_of(*pubsub.component)});
     }
   }
   for (const Node* const node : draft.invoke) {

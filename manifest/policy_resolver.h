@@ -4,6 +4,7 @@
 // Threads: one at a time.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,15 @@ namespace rtsup::manifest {
 
 struct ManifestNames {
   Names components;
+  std::vector<ComponentType> types;  // of the components
   Names functions;
   std::vector<std::string> accept;
 };
 
 class PolicyResolver {
  public:
+  enum class Service { kState, kPubsub };
+
   PolicyResolver(const ManifestNames& names, const Groups& groups, Mistakes& mistakes)
       : names_(names), groups_(groups), mistakes_(mistakes) {}
 
@@ -30,6 +34,9 @@ class PolicyResolver {
   void resolve_filter(PolicyDraft& draft, SecurityPolicy& security);
   void resolve_paths(const PolicyDraft& draft, const std::string& file_target,
                      SecurityPolicy& security);
+  // The position of the component that a grant names; nothing when there is none or it is of
+  // another building block than `service`.
+  std::optional<uint32_t> component(const Node& name, Service service);
   void resolve_services(const PolicyDraft& draft, ServicePolicy& services);
 
   const ManifestNames& names_;

@@ -40,17 +40,28 @@ const Node* required_list(const Node& object, std::string_view name, Mistakes& m
   return list;
 }
 
-void read_key_pattern(const Node& node, Mistakes& mistakes, StateDraft& draft) {
+// What patterns are of, and how long they may be.
+struct PatternKind {
+  std::string_view noun;
+  size_t bytes_max;
+};
+constexpr PatternKind kKeyPattern{"a key", kKeyPatternBytesMax};
+constexpr PatternKind kTopicPattern{"a topic", kTopicPatternBytesMax};
+
+void read_pattern(const Node& node, const PatternKind& kind, Mistakes& mistakes,
+                  std::vector<std::string>& patterns) {
   const auto pattern = read_text(node, mistakes);
   if (!pattern) {
     return;
   }
-  if (pattern->empty() || pattern->size() > kKeyPatternBytesMax) {
-    mistakes.add(node, "expected a key of 1 to " + std::to_string(kKeyPatternBytesMax) + " bytes");
+  if (pattern->empty() || pattern->size() > kind.bytes_max) {
+    mistakes.add(node, "expected " + std::string(kind.noun) + " of 1 to " +
+                           std::to_string(kind.bytes_max) + " bytes");
   } else if (pattern->find('*') < pattern->size() - 1) {
-    mistakes.add(node, "expected an exact key, \"prefix*\" or \"*\": a star stands at the end");
+    mistakes.add(node, "expected an exact " + std::string(kind.noun.substr(2)) +
+                           ", \"prefix*\" or \"*\": a star stands at the end");
   } else {
-    draft.keys.push_back(*pattern);
+    patterns.push_back(*pattern);
   }
 }
 
@@ -68,7 +79,7 @@ void read_state_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   }
   if (const Node* const keys = required_list(node, "keys", mistakes)) {
     for (const Node& key : keys->items) {
-      read_key_pattern(key, mistakes, draft);
+      read_pattern(key, kKeyPattern, mistakes, draft.keys);
     }
   }
   if (const Node* const allow = required_list(node, "allow", mistakes)) {
@@ -80,6 +91,40 @@ void read_state_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   }
   if (draft.component != nullptr && !draft.keys.empty() && !draft.opcodes.empty()) {
     own.state.push_back(std::move(draft));
+  }
+}
+
+void read_topics(const Node& object, std::string_view name, Mistakes& mistakes,
+                 std::vector<std::string>& patterns) {
+  if (object.find(name) == nullptr) {
+    return;
+  }
+  if (const Node* const list = required_list(object, name, mistakes)) {
+    for (const Node& topic : list->items) {
+      read_pattern(topic, kTopicPattern, mistakes, patterns);
+    }
+  }
+}
+
+void read_pubsub_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
+  static const Vocabulary vocabulary{{"component", "publish", "subscribe", "why"},
+                                     {"deny", "max_bytes", "pin_bytes"}};
+  if (!check_object(node, vocabulary, mistakes)) {
+    return;
+  }
+  read_why(node, mistakes);
+  PubsubDraft draft;
+  const Node* const component = required(node, "component", mistakes);
+  if (component != nullptr && read_text(*component, mistakes)) {
+    draft.component = component;
+  }
+  if (node.find("publish") == nullptr && node.find("subscribe") == nullptr) {
+    mistakes.add(node, "expected \"publish\", \"subscribe\" or both");
+  }
+  read_topics(node, "publish", mistakes, draft.publish);
+  read_topics(node, "subscribe", mistakes, draft.subscribe);
+  if (draft.component != nullptr && !(draft.publish.empty() && draft.subscribe.empty())) {
+    own.pubsub.push_back(std::move(draft));
   }
 }
 
@@ -149,8 +194,8 @@ void read_security_settings(const Node& node, Mistakes& mistakes, PolicyDraft& o
 
 void read_services(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   static const Vocabulary vocabulary{
-      {"state", "invoke"},
-      {"pubsub", "configuration", "lock", "sequencer", "secrets", "file", "bindings", "timers"}};
+      {"state", "pubsub", "invoke"},
+      {"configuration", "lock", "sequencer", "secrets", "file", "bindings", "timers"}};
   if (!check_object(node, vocabulary, mistakes)) {
     return;
   }
@@ -158,6 +203,12 @@ void read_services(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   if (state != nullptr && check_array(*state, mistakes)) {
     for (const Node& grant : state->items) {
       read_state_grant(grant, mistakes, own);
+    }
+  }
+  const Node* const pubsub = node.find("pubsub");
+  if (pubsub != nullptr && check_array(*pubsub, mistakes)) {
+    for (const Node& grant : pubsub->items) {
+      read_pubsub_grant(grant, mistakes, own);
     }
   }
   const Node* const invoke = node.find("invoke");

@@ -137,4 +137,32 @@ TEST(SdkTest, StatusNamesAreThoseOfGrpc) {
   EXPECT_STREQ(rtsup_status_name(99), "UNKNOWN");
 }
 
+TEST(SdkTest, PublishingGivesTheMessagesId) {
+  MemoryBase base;
+  const rtsup::Pubsub bus("bus");
+  const rtsup::Pair lang{"lang", "en"};
+  const auto id = bus.publish("orders", "apple", "text/plain", {.metadata = {&lang, 1}});
+  ASSERT_TRUE(id.ok()) << id.status().reason();
+  EXPECT_EQ(*id, "orders00000000000000000000000000");
+  EXPECT_EQ(base.last_metadata(), "lang=en;");
+  EXPECT_EQ(bus.publish("", "apple").status().reason(), "TOPIC_INVALID");
+  EXPECT_TRUE(bus.subscribe("orders").ok());
+  EXPECT_TRUE(bus.unsubscribe("orders").ok());
+  EXPECT_EQ(base.held(), 0U);
+}
+
+TEST(SdkTest, AMessagesFieldsAreReadOnlyFromEventsThatHaveThem) {
+  auto raw = RTSUP_INIT(rtsup_event);
+  raw.topic = RTSUP_LITERAL("orders");
+  raw.attempt = 3;
+  raw.kind = RTSUP_EVENT_INVOKE;
+  EXPECT_FALSE(rtsup::Event(raw).is_message());
+  EXPECT_EQ(rtsup::Event(raw).topic(), "");
+  EXPECT_EQ(rtsup::Event(raw).attempt(), 0U);
+  raw.kind = RTSUP_EVENT_MESSAGE;
+  EXPECT_TRUE(rtsup::Event(raw).is_message());
+  EXPECT_EQ(rtsup::Event(raw).topic(), "orders");
+  EXPECT_EQ(rtsup::Event(raw).attempt(), 3U);
+}
+
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "abi/operation.h"
 #include "schemas/invoke_generated.h"
+#include "schemas/pubsub_generated.h"
 #include "schemas/state_generated.h"
 #include "sdk/client.h"
 
@@ -50,6 +51,14 @@ class MemoryTransport final : public sdk::Transport {
       case abi::op::kStateBulkSet:
         return bulk_set(*flatbuffers::GetRoot<abi::StateBulkSetRequest>(request.metadata.data()),
                         request.payload);
+      case abi::op::kPubsubPublish:
+        return publish(*flatbuffers::GetRoot<abi::PubsubPublishRequest>(request.metadata.data()));
+      case abi::op::kPubsubSubscribe:
+      case abi::op::kPubsubUnsubscribe: {
+        Builder builder;
+        builder.Finish(abi::CreatePubsubSubscribeResponse(builder));
+        return answer(Status::kOk, builder, "");
+      }
       case abi::op::kBaseEcho:
       case abi::op::kInvokeCall: {
         Builder builder;
@@ -112,6 +121,16 @@ class MemoryTransport final : public sdk::Transport {
     stored = {value, "e" + std::to_string(++writes_)};
     Builder builder;
     builder.Finish(abi::CreateStateSetResponseDirect(builder, stored.etag.c_str()));
+    return answer(Status::kOk, builder, "");
+  }
+  Answer publish(const abi::PubsubPublishRequest& request) {
+    note(request.metadata());
+    if (request.topic()->size() == 0) {
+      return fail(Status::kInvalidArgument, "TOPIC_INVALID");
+    }
+    Builder builder;
+    const std::string id = request.topic()->str() + std::string(32 - request.topic()->size(), '0');
+    builder.Finish(abi::CreatePubsubPublishResponseDirect(builder, id.c_str()));
     return answer(Status::kOk, builder, "");
   }
   Answer erase(const abi::StateDeleteRequest& request) {

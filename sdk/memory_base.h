@@ -1,7 +1,7 @@
-// MemoryBase: a base in the same process, behind the transport seam: one store in a map, invoke
-//             that answers with its input. For
-// unit tests of the SDK, and for trying a function without a base. This header names no type of the
-// library, so that it stands beside <rtsup/rtsup.hpp>, whose names are the same.
+// MemoryBase: a base in the same process, behind the transport seam: one store in a map, topics
+//             that nobody has subscribed to, invoke that answers with its input. For unit tests of
+//             the SDK, and for trying a function without a base. This header names no type of the
+//             library, so that it stands beside <rtsup/rtsup.hpp>, whose names are the same.
 // Owns:    the process's transport, from start to stop.
 // Threads: one at a time.
 #pragma once

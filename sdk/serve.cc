@@ -8,6 +8,7 @@
 #include "abi/operation.h"
 #include "abi/session_message.h"
 #include "schemas/invoke_generated.h"
+#include "schemas/pubsub_generated.h"
 #include "schemas/session_generated.h"
 #include "sdk/channel_transport.h"
 #include "sdk/client.h"
@@ -90,19 +91,41 @@ namespace {
 using sdk::Builder;
 using Handle = int (*)(const rtsup_event*, rtsup_reply*);
 
-rtsup_event view_of(const sdk::Event& event, std::vector<rtsup_pair>& pairs) {
-  auto view = RTSUP_INIT(rtsup_event);
-  const auto* table = flatbuffers::GetRoot<abi::InvokeEvent>(event.metadata.data());
-  view.kind = RTSUP_EVENT_INVOKE;
-  view.caller = sdk::raw(table->caller());
-  view.method = sdk::raw(table->method());
-  view.content_type = sdk::raw(table->content_type());
+// What both kinds of events say in the same words.
+template <typename Table>
+void fill_common(const Table& table, rtsup_event& view, std::vector<rtsup_pair>& pairs) {
+  view.content_type = sdk::raw(table.content_type());
   pairs.clear();
-  if (table->metadata() != nullptr) {
-    for (const abi::Pair* pair : *table->metadata()) {
+  if (table.metadata() != nullptr) {
+    for (const abi::Pair* pair : *table.metadata()) {
       pairs.push_back({sdk::raw(pair->name()), sdk::raw(pair->value())});
     }
   }
+}
+
+void fill_invocation(const sdk::Event& event, rtsup_event& view, std::vector<rtsup_pair>& pairs) {
+  const auto& table = *flatbuffers::GetRoot<abi::InvokeEvent>(event.metadata.data());
+  view.kind = RTSUP_EVENT_INVOKE;
+  view.caller = sdk::raw(table.caller());
+  view.method = sdk::raw(table.method());
+  fill_common(table, view, pairs);
+}
+
+void fill_message(const sdk::Event& event, rtsup_event& view, std::vector<rtsup_pair>& pairs) {
+  const auto& table = *flatbuffers::GetRoot<abi::PubsubMessageEvent>(event.metadata.data());
+  view.kind = RTSUP_EVENT_MESSAGE;
+  view.caller = sdk::raw(table.publisher());
+  view.component = sdk::raw(table.component());
+  view.topic = sdk::raw(table.topic());
+  view.message_id = sdk::raw(table.id());
+  view.published_unix_ms = table.published_unix_ms();
+  view.attempt = table.attempt();
+  fill_common(table, view, pairs);
+}
+
+rtsup_event view_of(const sdk::Event& event, std::vector<rtsup_pair>& pairs) {
+  auto view = RTSUP_INIT(rtsup_event);
+  (event.opcode == abi::op::kEventMessage ? fill_message : fill_invocation)(event, view, pairs);
   view.metadata = pairs.data();
   view.metadata_count = pairs.size();
   view.data = sdk::raw(event.payload);
@@ -113,8 +136,12 @@ rtsup_event view_of(const sdk::Event& event, std::vector<rtsup_pair>& pairs) {
   return view;
 }
 
-Builder& encode_reply(Status status, const rtsup_reply& reply) {
+Builder& encode_reply(const sdk::Event& event, Status status, const rtsup_reply& reply) {
   Builder& builder = sdk::fresh_builder();
+  if (status == Status::kOk && event.opcode == abi::op::kEventMessage) {
+    builder.Finish(abi::CreatePubsubMessageReply(builder));
+    return builder;
+  }
   if (status == Status::kOk) {
     builder.Finish(
         abi::CreateInvokeReply(builder, sdk::encode(builder, reply.content_type.view())));
@@ -129,10 +156,10 @@ Builder& encode_reply(Status status, const rtsup_reply& reply) {
 }
 
 void answer(sdk::Transport& base, const sdk::Event& event, Status status, rtsup_reply& reply) {
-  if (status != Status::kOk) {
-    reply.drop();
+  if (status != Status::kOk || event.opcode == abi::op::kEventMessage) {
+    reply.drop();  // nobody reads it
   }
-  const Builder& table = encode_reply(status, reply);
+  const Builder& table = encode_reply(event, status, reply);
   base.reply(event, status, std::as_bytes(std::span(table.GetBufferPointer(), table.GetSize())),
              reply.room, reply.length);
 }
@@ -140,7 +167,9 @@ void answer(sdk::Transport& base, const sdk::Event& event, Status status, rtsup_
 void handle_event(sdk::Transport& base, const sdk::Event& event, Handle handle) {
   thread_local std::vector<rtsup_pair> pairs;
   rtsup_reply reply(base);
-  if (event.opcode != abi::op::kEventInvoke || event.metadata.empty()) {
+  const bool is_known =
+      event.opcode == abi::op::kEventInvoke || event.opcode == abi::op::kEventMessage;
+  if (!is_known || event.metadata.empty()) {
     reply.reason.set("EVENT_UNKNOWN", 13);
     answer(base, event, Status::kUnimplemented, reply);
     return;

@@ -2,19 +2,18 @@
 
 #include <algorithm>
 
+#include "broker/core/table.h"
 #include "schemas/invoke_generated.h"
 #include "schemas/plan_generated.h"
+#include "schemas/pubsub_generated.h"
 #include "schemas/state_generated.h"
 
 namespace rtsup::broker {
 namespace {
 
 constexpr uint16_t kStateService = 0x0100;
+constexpr uint16_t kPubsubService = 0x0300;
 constexpr uint16_t kOperationMask = 0x00FF;
-
-std::string_view view(const flatbuffers::String* text) noexcept {
-  return text == nullptr ? std::string_view() : std::string_view(text->c_str(), text->size());
-}
 
 template <typename Row>
 const Row* find_by_name(const std::vector<Row>& rows, std::string_view name) noexcept {
@@ -27,11 +26,6 @@ const Row* find_by_name(const std::vector<Row>& rows, std::string_view name) noe
 template <typename Row>
 void sort_by_name(std::vector<Row>& rows) {
   std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.name < b.name; });
-}
-
-template <typename Table>
-const Table& table_of(const Call& call) noexcept {
-  return *flatbuffers::GetRoot<Table>(call.metadata().data());
 }
 
 // The names that a state request is decided on: its component, and each of its keys.
@@ -91,6 +85,40 @@ bool all_granted(const KeySet& granted, const StateTarget& target) noexcept {
          std::all_of(target.delete_items->begin(), target.delete_items->end(), has_item);
 }
 
+// What a pubsub request is decided on.
+struct TopicTarget {
+  std::string_view component;
+  std::string_view topic;
+  bool is_publish = false;
+};
+
+template <typename Table>
+TopicTarget topic_target(const Call& call, bool is_publish) noexcept {
+  const auto& table = table_of<Table>(call);
+  return {
+      .component = view(table.component()), .topic = view(table.topic()), .is_publish = is_publish};
+}
+
+TopicTarget topic_target(const Call& call) noexcept {
+  switch (call.operation().opcode) {
+    case abi::op::kPubsubPublish:
+      return topic_target<abi::PubsubPublishRequest>(call, true);
+    case abi::op::kPubsubSubscribe:
+      return topic_target<abi::PubsubSubscribeRequest>(call, false);
+    case abi::op::kPubsubUnsubscribe:
+      return topic_target<abi::PubsubUnsubscribeRequest>(call, false);
+    default:
+      return {};
+  }
+}
+
+void add_patterns(const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>* patterns,
+                  KeySet& set) {
+  for (uint32_t i = 0; patterns != nullptr && i < patterns->size(); ++i) {
+    set.add(view(patterns->Get(i)));
+  }
+}
+
 Error plan_error(uint32_t function) noexcept {
   return {.status = Status::kInvalidArgument, .step = Step::kPlan, .number = function};
 }
@@ -104,6 +132,7 @@ Result<Access> Access::compile(const plan::BasePlan& plan) {
   for (uint32_t i = 0; i < functions.size(); ++i) {
     access.every_function_.push_back({functions[i]->name()->str(), FunctionIndex{i}});
     RTSUP_TRY(access.add_state(plan, i));
+    RTSUP_TRY(access.add_pubsub(plan, i));
     RTSUP_TRY(access.add_invoke(plan, i));
   }
   sort_by_name(access.every_function_);
@@ -141,6 +170,37 @@ Result<void> Access::add_state(const plan::BasePlan& plan, uint32_t function) {
     for (KeySet& keys : grant.keys) {
       keys.compile();
     }
+  }
+  sort_by_name(grants);
+  return {};
+}
+
+Result<void> Access::add_pubsub(const plan::BasePlan& plan, uint32_t function) {
+  const auto* rules = (*plan.functions())[function]->pubsub();
+  if (rules == nullptr) {
+    return {};
+  }
+  std::vector<BusGrant>& grants = functions_[function].pubsub;
+  for (const auto* rule : *rules) {
+    if (rule->component() >= plan.components()->size()) {
+      return plan_error(function);
+    }
+    const std::string name = (*plan.components())[rule->component()]->name()->str();
+    auto grant = std::find_if(grants.begin(), grants.end(),
+                              [&name](const BusGrant& row) { return row.name == name; });
+    if (grant == grants.end()) {
+      grants.push_back({.name = name,
+                        .component = ComponentIndex{rule->component()},
+                        .publish = {},
+                        .subscribe = {}});
+      grant = std::prev(grants.end());
+    }
+    add_patterns(rule->publish(), grant->publish);
+    add_patterns(rule->subscribe(), grant->subscribe);
+  }
+  for (BusGrant& grant : grants) {
+    grant.publish.compile();
+    grant.subscribe.compile();
   }
   sort_by_name(grants);
   return {};
@@ -185,6 +245,9 @@ Decision Access::decide_function(const Call& call) const noexcept {
     return callee == nullptr ? Decision{}
                              : Decision{.verdict = Verdict::kAllowed, .callee = callee->function};
   }
+  if ((opcode & ~kOperationMask) == kPubsubService) {
+    return decide_pubsub(call, grants.pubsub);
+  }
   if ((opcode & ~kOperationMask) != kStateService ||
       (opcode & kOperationMask) >= kStateOperations) {
     return {};
@@ -192,6 +255,16 @@ Decision Access::decide_function(const Call& call) const noexcept {
   const StateTarget target = state_target(call);
   const ComponentGrant* grant = find_by_name(grants.state, target.component);
   if (grant == nullptr || !all_granted(grant->keys[opcode & kOperationMask], target)) {
+    return {};
+  }
+  return {.verdict = Verdict::kAllowed, .component = grant->component};
+}
+
+Decision Access::decide_pubsub(const Call& call, const std::vector<BusGrant>& grants) noexcept {
+  const TopicTarget target = topic_target(call);
+  const BusGrant* const grant = find_by_name(grants, target.component);
+  if (grant == nullptr ||
+      !(target.is_publish ? grant->publish : grant->subscribe).contains(target.topic)) {
     return {};
   }
   return {.verdict = Verdict::kAllowed, .component = grant->component};

@@ -34,7 +34,7 @@ enum class Verdict : uint8_t {
 
 struct Decision {
   Verdict verdict = Verdict::kDenied;
-  ComponentIndex component{};  // state.*: which one was granted
+  ComponentIndex component{};  // state.*, pubsub.*: which one was granted
   FunctionIndex callee{};      // invoke.call: whom
 };
 
@@ -54,18 +54,27 @@ class Access {
     ComponentIndex component;
     std::array<KeySet, kStateOperations> keys;  // by the opcode's low byte; empty = nothing
   };
+  struct BusGrant {
+    std::string name;
+    ComponentIndex component;
+    KeySet publish;
+    KeySet subscribe;
+  };
   struct Callee {
     std::string name;
     FunctionIndex function;
   };
   struct FunctionGrants {
     std::vector<ComponentGrant> state;  // sorted by name
+    std::vector<BusGrant> pubsub;       // sorted by name
     std::vector<Callee> invoke;         // sorted by name
   };
 
   Result<void> add_state(const plan::BasePlan& plan, uint32_t function);
+  Result<void> add_pubsub(const plan::BasePlan& plan, uint32_t function);
   Result<void> add_invoke(const plan::BasePlan& plan, uint32_t function);
   Decision decide_function(const Call& call) const noexcept;
+  static Decision decide_pubsub(const Call& call, const std::vector<BusGrant>& grants) noexcept;
   Decision decide_operator(const Call& call) const noexcept;
 
   std::vector<FunctionGrants> functions_;

@@ -5,6 +5,7 @@
 #include "broker/testing/fake_call.h"
 #include "broker/testing/tables.h"
 #include "schemas/plan_generated.h"
+#include "schemas/pubsub_generated.h"
 
 namespace rtsup::broker {
 namespace {
@@ -60,13 +61,15 @@ TEST(KeySetTest, StarAloneGrantsEveryKeyAndElsewhereIsACharacter) {
   EXPECT_FALSE(star_inside.contains("axb"));
 }
 
-// cart: store (get, set on cart/*; get on price), invokes pricing. pricing: nothing. Component
-// `vault` is granted to nobody.
+// cart: store (get, set on cart/*; get on price), invokes pricing, publishes to orders and log/* of
+// the component `vault` and subscribes to price there; nobody may keep state in it. pricing:
+// nothing.
 class AccessTest : public ::testing::Test {
  protected:
   AccessTest() : access_(compile()) {}
 
-  static Result<Access> compile_with(uint32_t component, uint16_t opcode, uint32_t callee) {
+  static Result<Access> compile_with(uint32_t component, uint16_t opcode, uint32_t callee,
+                                     uint32_t bus = 1) {
     namespace plan = rtsup::plan;
     flatbuffers::FlatBufferBuilder b;
     const auto component_row = [&b](const char* name) {
@@ -81,8 +84,13 @@ class AccessTest : public ::testing::Test {
     const std::vector grants = {plan::CreateStateGrantDirect(b, component, &keys, &get_set),
                                 plan::CreateStateGrantDirect(b, 0, &price, &get)};
     const std::vector<uint32_t> callees = {callee};
-    const std::vector functions = {plan::CreateFunctionDirect(b, "cart", &grants, &callees),
-                                   plan::CreateFunctionDirect(b, "pricing")};
+    const std::vector<flatbuffers::Offset<flatbuffers::String>> topics = {b.CreateString("orders"),
+                                                                          b.CreateString("log/*")};
+    const std::vector topic_grants = {plan::CreatePubsubGrantDirect(b, bus, &topics, nullptr),
+                                      plan::CreatePubsubGrantDirect(b, bus, nullptr, &price)};
+    const std::vector functions = {
+        plan::CreateFunctionDirect(b, "cart", &grants, &callees, 0, 1, 1, &topic_grants),
+        plan::CreateFunctionDirect(b, "pricing")};
     b.Finish(plan::CreateBasePlanDirect(b, 1, "shop", "shop", &components, &functions), "RTBP");
     return Access::compile(*plan::GetBasePlan(b.GetBufferPointer()));
   }
@@ -157,6 +165,34 @@ TEST_F(AccessTest, InvokeNeedsAGrantForTheCallee) {
   EXPECT_EQ(verdict(abi::op::kInvokeCall, testing::invoke_table("nobody")), Verdict::kDenied);
 }
 
+TEST_F(AccessTest, TopicsAreGrantedForPublishingAndSubscribingApart) {
+  const auto publish = [](const char* component, const char* topic) {
+    return testing::make_table(
+        [&](auto& b) { return abi::CreatePubsubPublishRequestDirect(b, component, topic); });
+  };
+  const auto subscribe = [](const char* topic) {
+    return testing::make_table(
+        [&](auto& b) { return abi::CreatePubsubSubscribeRequestDirect(b, "vault", topic); });
+  };
+  const FakeCall call(abi::op::kPubsubPublish, publish("vault", "log/cart"));
+  const Decision decision = access_.decide(call);
+  EXPECT_EQ(decision.verdict, Verdict::kAllowed);
+  EXPECT_EQ(decision.component, ComponentIndex{1});
+  EXPECT_EQ(verdict(abi::op::kPubsubPublish, publish("vault", "price")), Verdict::kDenied);
+  EXPECT_EQ(verdict(abi::op::kPubsubPublish, publish("store", "orders")), Verdict::kDenied);
+  EXPECT_EQ(verdict(abi::op::kPubsubPublish, publish("", "orders")), Verdict::kDenied);
+  EXPECT_EQ(verdict(abi::op::kPubsubSubscribe, subscribe("price")), Verdict::kAllowed);
+  EXPECT_EQ(verdict(abi::op::kPubsubSubscribe, subscribe("orders")), Verdict::kDenied);
+  EXPECT_EQ(verdict(abi::op::kPubsubUnsubscribe, testing::make_table([](auto& b) {
+                      return abi::CreatePubsubUnsubscribeRequestDirect(b, "vault", "price");
+                    })),
+            Verdict::kAllowed);
+  EXPECT_EQ(verdict(abi::op::kPubsubPublish, publish("vault", "orders"), function_principal(1)),
+            Verdict::kDenied);
+  EXPECT_EQ(verdict(abi::op::kPubsubPublish, publish("vault", "orders"), operator_principal()),
+            Verdict::kDenied);
+}
+
 TEST_F(AccessTest, OperatorMayInvokeAndReadUsageButNotTouchState) {
   EXPECT_EQ(verdict(abi::op::kInvokeCall, testing::invoke_table("cart"), operator_principal()),
             Verdict::kAllowed);
@@ -178,6 +214,7 @@ TEST_F(AccessTest, PlansThatPointNowhereAreRefused) {
   EXPECT_FALSE(compile_with(0, abi::op::kStateSet, 2));
   EXPECT_FALSE(compile_with(0, abi::op::kInvokeCall, 1));
   EXPECT_FALSE(compile_with(0, 0x0108, 1));
+  EXPECT_FALSE(compile_with(0, abi::op::kStateSet, 1, 2));
 }
 
 }  // namespace

@@ -32,4 +32,26 @@ inline constexpr size_t kInvokePendingMax = 8192;
 // level occupies, and by its own deadline, which every level inherits.
 inline constexpr uint32_t kInvokeDepthMax = 16;
 
+// Topics are names, and stand in every message's table.
+inline constexpr size_t kTopicBytesMax = 255;
+// Of one function and component: each is looked at when the function has room for a message.
+inline constexpr size_t kSubscriptionsMax = 64;
+// What may wait for one subscriber of one topic. Beyond it publishing is refused.
+inline constexpr size_t kQueueMessagesMax = 1024;
+inline constexpr size_t kQueueBytesMax = 16 * 1024 * 1024;
+static_assert(kQueueBytesMax >= 2 * abi::kPayloadBytesMax);
+// Of a component: entries of all queues, 64 bytes each, allocated at start; bytes counted once for
+// each queue they wait in.
+inline constexpr size_t kBusEntriesMax = 16'384;
+inline constexpr size_t kBusBytesMax = 64 * 1024 * 1024;
+// Deliveries of one message to one subscriber, about half a minute in all.
+inline constexpr uint32_t kDeliveriesMax = 10;
+// Those of them that ended the instance: fewer than make a function `failed`.
+inline constexpr uint32_t kDeadlyDeliveriesMax = 3;
+// The wait before the second delivery; twice as long before each further one, up to the most.
+inline constexpr uint64_t kRedeliveryNs = 100'000'000;
+inline constexpr uint64_t kRedeliveryNsMax = 10'000'000'000;
+// Messages under delivery, of all functions.
+inline constexpr size_t kDeliveriesPendingMax = 8192;
+
 }  // namespace rtsup::broker

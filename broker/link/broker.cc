@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sys/random.h"
+
 namespace rtsup::broker {
 namespace {
 
@@ -18,6 +20,14 @@ std::vector<T> column(const std::vector<FunctionInfo>& functions, Member member)
     values.push_back(function.*member);
   }
   return values;
+}
+
+std::vector<std::string> names_of(const plan::BasePlan& plan) {
+  std::vector<std::string> names;
+  for (const auto* component : *plan.components()) {
+    names.push_back(component->name()->str());
+  }
+  return names;
 }
 
 }  // namespace
@@ -42,8 +52,11 @@ Broker::~Broker() {
   if (components_) {
     components_->close();
   }
-  // Stores give back their timers, then the shard its sessions, while those it tells of them still
-  // live.
+  if (pubsub_) {
+    pubsub_->close();
+  }
+  // Components give back their timers, then the shard its sessions, while those it tells of them
+  // still live.
   components_.reset();
   shard_.reset();
 }
@@ -64,6 +77,17 @@ Result<void> Broker::assemble(const std::string& state_folder) {
                  clock_);
   invoke_.emplace(column<uint64_t>(functions_, &FunctionInfo::event_timeout_ns), *shard_, *shard_,
                   builder_);
+  RTSUP_ASSIGN(const uint64_t id_seed, sys::random_u64());
+  pubsub_.emplace(
+      PubsubService::Plan{
+          .buses = components_->buses(),
+          .components = names_of(plan),
+          .event_timeouts_ns = column<uint64_t>(functions_, &FunctionInfo::event_timeout_ns),
+          .id_seed = id_seed},
+      PubsubService::Parts{
+          .directory = *shard_, .timers = *shard_, .builder = builder_, .clock = clock_});
+  rooms_.emplace(*invoke_, *pubsub_);
+  shard_->observe(&*rooms_);
   usage_.emplace(column<std::string>(functions_, &FunctionInfo::name), meter_, link_, builder_);
   dispatcher_.emplace(Dispatcher::Parts{
       .access = *access_,
@@ -73,6 +97,7 @@ Result<void> Broker::assemble(const std::string& state_folder) {
       .builder = builder_,
       .state = *state_,
       .invoke = *invoke_,
+      .pubsub = *pubsub_,
       .usage = *usage_});
   return {};
 }
@@ -89,7 +114,7 @@ void Broker::shutdown(uint64_t limit_ms) {
 }
 
 void Broker::end_when_idle(uint64_t deadline_ns) {
-  const bool idle = state_->pending() == 0 && invoke_->pending() == 0;
+  const bool idle = state_->pending() == 0 && invoke_->pending() == 0 && pubsub_->pending() == 0;
   if (idle || shard_->now_ns() >= deadline_ns) {
     shard_->stop();
     return;

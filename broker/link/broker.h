@@ -15,6 +15,7 @@
 #include "broker/link/component_set.h"
 #include "broker/link/link.h"
 #include "broker/services/dispatcher.h"
+#include "broker/services/event_rooms.h"
 
 namespace rtsup::broker {
 
@@ -51,6 +52,8 @@ class Broker final : public CallHandler, public LinkEvents {
   std::optional<Access> access_;
   std::optional<StateService> state_;
   std::optional<InvokeService> invoke_;
+  std::optional<PubsubService> pubsub_;
+  std::optional<EventRooms> rooms_;
   std::optional<UsageService> usage_;
   std::optional<Dispatcher> dispatcher_;
 };

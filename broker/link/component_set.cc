@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "broker/components/memory/memory_bus.h"
 #include "broker/components/memory/memory_store.h"
 #include "broker/components/sqlite/sqlite_store.h"
 #include "broker/link/log.h"
@@ -55,49 +56,67 @@ Result<StorePtr> open_sqlite(const plan::Component& component, const std::string
   return store;
 }
 
-Result<StorePtr> open_one(const plan::Component& component, const std::string& folder,
-                          const ComponentSet::Services& services) {
-  const std::string type = component.type()->str();
-  if (type == "state.memory") {
-    return open_memory(component, services);
-  }
-  if (type == "state.sqlite") {
-    return open_sqlite(component, folder, services);
-  }
-  return refuse(Status::kUnimplemented);
-}
-
 }  // namespace
+
+Result<ComponentSet::Component> ComponentSet::open_one(const plan::BasePlan& plan, uint32_t index,
+                                                       const std::string& folder,
+                                                       const Services& services) {
+  const plan::Component& component = *(*plan.components())[index];
+  const std::string type = component.type()->str();
+  Component made;
+  if (type == "state.memory") {
+    RTSUP_ASSIGN(made.store, open_memory(component, services));
+  } else if (type == "state.sqlite") {
+    RTSUP_ASSIGN(made.store, open_sqlite(component, folder, services));
+  } else if (type == "pubsub.memory") {
+    made.bus = std::make_unique<MemoryBus>(plan.functions()->size(), services.timers);
+  } else {
+    return refuse(Status::kUnimplemented);
+  }
+  return made;
+}
 
 Result<ComponentSet> ComponentSet::open(const plan::BasePlan& plan, const std::string& state_folder,
                                         Services services) {
   ComponentSet set;
-  for (const auto* component : *plan.components()) {
-    auto store = open_one(*component, state_folder, services);
-    if (!store) {
+  for (uint32_t i = 0; i < plan.components()->size(); ++i) {
+    auto made = open_one(plan, i, state_folder, services);
+    if (!made) {
       // Which one: an Error has no room for names. The error itself is said by who ends the
       // process.
-      log_error("component " + component->name()->str() + " (" + component->type()->str() +
+      const plan::Component& component = *(*plan.components())[i];
+      log_error("component " + component.name()->str() + " (" + component.type()->str() +
                 ") can not be opened");
-      return store.error();
+      return made.error();
     }
-    set.stores_.push_back(std::move(*store));
+    set.components_.push_back(std::move(*made));
   }
   return set;
 }
 
 std::vector<StateStore*> ComponentSet::stores() const {
   std::vector<StateStore*> stores;
-  stores.reserve(stores_.size());
-  for (const auto& store : stores_) {
-    stores.push_back(store.get());
+  stores.reserve(components_.size());
+  for (const Component& component : components_) {
+    stores.push_back(component.store.get());
   }
   return stores;
 }
 
+std::vector<PubsubBus*> ComponentSet::buses() const {
+  std::vector<PubsubBus*> buses;
+  buses.reserve(components_.size());
+  for (const Component& component : components_) {
+    buses.push_back(component.bus.get());
+  }
+  return buses;
+}
+
 void ComponentSet::close() {
-  for (const auto& store : stores_) {
-    store->close();
+  for (const Component& component : components_) {
+    if (component.store != nullptr) {
+      component.store->close();
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // ComponentSet: the components that the plan asks for, opened. One place knows which type is made
 // by which class.
-// Owns:    the stores.
+// Owns:    the stores and buses.
 // Errors:  open(): of the component, logged with its name; kUnimplemented for a type that this
 //          build does not know; kInvalidArgument for settings or file names that are none.
 // Threads: the shard's. close() may block: only at shutdown.
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "abi/base/result.h"
+#include "broker/components/pubsub_bus.h"
 #include "broker/components/state_store.h"
 #include "broker/core/post.h"
 #include "broker/core/wall_clock.h"
@@ -32,12 +33,20 @@ class ComponentSet {
   static Result<ComponentSet> open(const plan::BasePlan& plan, const std::string& state_folder,
                                    Services services);
 
-  // In the plan's order.
+  // In the plan's order; nullptr for a component of another kind.
   std::vector<StateStore*> stores() const;
+  std::vector<PubsubBus*> buses() const;
   void close();
 
  private:
-  std::vector<std::unique_ptr<StateStore>> stores_;
+  // One of the two.
+  struct Component {
+    std::unique_ptr<StateStore> store;
+    std::unique_ptr<PubsubBus> bus;
+  };
+  static Result<Component> open_one(const plan::BasePlan& plan, uint32_t index,
+                                    const std::string& folder, const Services& services);
+  std::vector<Component> components_;
 };
 
 }  // namespace rtsup::broker

@@ -11,6 +11,7 @@
 #include "broker/core/post.h"
 #include "broker/meter/meter.h"
 #include "broker/services/invoke_service.h"
+#include "broker/services/pubsub_service.h"
 #include "broker/services/state_service.h"
 #include "broker/services/usage_service.h"
 
@@ -26,6 +27,7 @@ class Dispatcher final : public CallHandler {
     AnswerBuilder& builder;
     StateService& state;
     InvokeService& invoke;
+    PubsubService& pubsub;
     UsageService& usage;
   };
   explicit Dispatcher(Parts parts) : parts_(std::move(parts)) {}

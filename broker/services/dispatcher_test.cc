@@ -57,6 +57,9 @@ class DispatcherTest : public ::testing::Test {
   MemoryStore store_{size_t{1} << 20, loop_, loop_};
   StateService state_{"shop", "shop", {&store_}, builder_, loop_};
   InvokeService invoke_{{1'000'000'000}, directory_, loop_, builder_};
+  PubsubService pubsub_{
+      {.buses = {nullptr}, .components = {"store"}, .event_timeouts_ns = {1}, .id_seed = 0},
+      {.directory = directory_, .timers = loop_, .builder = builder_, .clock = loop_}};
   UsageService usage_{{"cart"}, meter_, live_, builder_};
   Dispatcher dispatcher_{{.access = access_,
                           .quota = Quota({3}),
@@ -65,6 +68,7 @@ class DispatcherTest : public ::testing::Test {
                           .builder = builder_,
                           .state = state_,
                           .invoke = invoke_,
+                          .pubsub = pubsub_,
                           .usage = usage_}};
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "broker/core/table.h"
 #include "schemas/invoke_generated.h"
 
 namespace rtsup::broker {
@@ -17,29 +18,14 @@ constexpr uint32_t kRetryWhenFullMs = 20;
 static_assert(int{abi::InvokeReply::VT_CONTENT_TYPE} == int{abi::InvokeResponse::VT_CONTENT_TYPE});
 static_assert(int{abi::InvokeReply::VT_METADATA} == int{abi::InvokeResponse::VT_METADATA});
 
-flatbuffers::Offset<flatbuffers::String> copy_of(flatbuffers::FlatBufferBuilder& builder,
-                                                 const flatbuffers::String* text) {
-  return text == nullptr ? flatbuffers::Offset<flatbuffers::String>()
-                         : builder.CreateString(text->c_str(), text->size());
-}
-
 std::span<const std::byte> make_event(AnswerBuilder& answer, const Call& call) {
-  const auto& request = *flatbuffers::GetRoot<abi::InvokeRequest>(call.metadata().data());
+  const auto& request = table_of<abi::InvokeRequest>(call);
   auto& builder = answer.start();
-  flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<abi::Pair>>> metadata;
-  if (request.metadata() != nullptr) {
-    std::vector<flatbuffers::Offset<abi::Pair>> pairs;
-    pairs.reserve(request.metadata()->size());
-    for (const auto* pair : *request.metadata()) {
-      const auto name = copy_of(builder, pair->name());
-      pairs.push_back(abi::CreatePair(builder, name, copy_of(builder, pair->value())));
-    }
-    metadata = builder.CreateVector(pairs);
-  }
+  const auto metadata = copy_pairs(builder, request.metadata());
   const std::string& caller = call.principal().name;
   const auto caller_at = builder.CreateString(caller.data(), caller.size());
-  const auto method = copy_of(builder, request.method());
-  const auto content_type = copy_of(builder, request.content_type());
+  const auto method = copy_text(builder, request.method());
+  const auto content_type = copy_text(builder, request.content_type());
   return answer.finish(abi::CreateInvokeEvent(builder, caller_at, method, content_type, metadata));
 }
 
@@ -52,9 +38,7 @@ InvokeService::InvokeService(std::vector<uint64_t> event_timeouts_ns, Directory&
       timers_(timers),
       builder_(builder),
       pending_(kInvokePendingMax, [this] { return Pending(*this); }),
-      queues_(event_timeouts_ns_.size()) {
-  directory_.observe(this);
-}
+      queues_(event_timeouts_ns_.size()) {}
 
 void InvokeService::handle(Call& call, FunctionIndex callee) {
   if (call.depth() >= kInvokeDepthMax) {

@@ -1,7 +1,8 @@
 // InvokeService: the building block `invoke`: hands a call to an instance of another function and
 // its reply back. Payloads are never kept: they are copied once, from one session's memory into the
 // other's, by the transport.
-// Owns:    a fixed number of invocations. Directory, timers and builder must outlive it.
+// Owns:    a fixed number of invocations. Directory, timers and builder must outlive it; who makes
+//          it has the directory tell it of room.
 // Units:   an invocation ends at the earlier of the caller's deadline and the callee's event
 //          timeout, counted from its arrival.
 // Errors:  FUNCTION_DOWN (no ready instance), QUEUE_FULL (kInvokeQueueMax wait), DEADLINE_EXCEEDED

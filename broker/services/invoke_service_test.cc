@@ -74,6 +74,7 @@ class FakeDirectory final : public Directory, public Endpoint {
 
 class InvokeServiceTest : public ::testing::Test {
  protected:
+  InvokeServiceTest() { directory_.observe(&service_); }
   FakeCall make_call(std::string payload = "in") {
     return {abi::op::kInvokeCall, testing::invoke_table("pricing", "quote"), std::move(payload),
             testing::function_principal(0, "cart")};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "broker/core/table.h"
 #include "broker/services/key.h"
 #include "schemas/state_generated.h"
 
@@ -19,15 +20,6 @@ constexpr size_t kKeyBytesOfRequestMax = abi::kMetadataBytesMax + kBulkItemsMax 
 // StateServiceTest.LargestBulkWriteIsAnswered.
 constexpr size_t kOutcomeBytes = 96;
 constexpr uint32_t kRetryAfterMs = 10;
-
-std::string_view view(const flatbuffers::String* text) noexcept {
-  return text == nullptr ? std::string_view() : std::string_view(text->c_str(), text->size());
-}
-
-template <typename Table>
-const Table& table_of(const Call& call) noexcept {
-  return *flatbuffers::GetRoot<Table>(call.metadata().data());
-}
 
 // An absent etag and an empty one are the same.
 Reason set_expectation(StateWrite& write, const flatbuffers::String* etag,

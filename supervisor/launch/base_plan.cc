@@ -16,6 +16,8 @@ const char* type_name(manifest::ComponentType type) noexcept {
       return "state.memory";
     case manifest::ComponentType::kStateSqlite:
       return "state.sqlite";
+    case manifest::ComponentType::kPubsubMemory:
+      return "pubsub.memory";
   }
   return "";
 }
@@ -28,10 +30,16 @@ Offset<plan::Function> add_function(FlatBufferBuilder& builder,
     const auto opcodes = builder.CreateVector(grant.opcodes);
     grants.push_back(plan::CreateStateGrant(builder, grant.component, keys, opcodes));
   }
+  std::vector<Offset<plan::PubsubGrant>> topics;
+  for (const manifest::PubsubGrant& grant : function.policy.services.pubsub) {
+    const auto publish = builder.CreateVectorOfStrings(grant.publish);
+    const auto subscribe = builder.CreateVectorOfStrings(grant.subscribe);
+    topics.push_back(plan::CreatePubsubGrant(builder, grant.component, publish, subscribe));
+  }
   const manifest::ResourcePolicy& resources = function.policy.resources;
   return plan::CreateFunctionDirect(builder, function.name.c_str(), &grants,
                                     &function.policy.services.invoke, resources.calls_per_second,
-                                    resources.event_timeout_ns, function.concurrency);
+                                    resources.event_timeout_ns, function.concurrency, &topics);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define RTSUP_ABI_MAJOR 1
-#define RTSUP_ABI_MINOR 0
+#define RTSUP_ABI_MINOR 1
 #define RTSUP_API __attribute__((visibility("default")))
 
 enum rtsup_status {
@@ -79,7 +79,10 @@ typedef struct rtsup_pair {
 
 /* ---- what a function exports ---- */
 
-enum rtsup_event_kind { RTSUP_EVENT_INVOKE = 1 };
+enum rtsup_event_kind {
+  RTSUP_EVENT_INVOKE = 1,
+  RTSUP_EVENT_MESSAGE = 2 /* of a topic that the function has subscribed to; since 1.1 */
+};
 
 typedef struct rtsup_event {
   size_t size;
@@ -97,6 +100,14 @@ typedef struct rtsup_event {
   uint8_t span_id[8];
   uint8_t trace_flags;
   uint8_t reserved_bytes[7];
+  /* Of a message, since 1.1. `caller` is its publisher; `method` is empty. Answering RTSUP_OK
+   * acknowledges it; with any other status, or none in time, it comes again. */
+  rtsup_string component;
+  rtsup_string topic;
+  rtsup_string message_id; /* the same for every subscriber and attempt */
+  int64_t published_unix_ms;
+  uint32_t attempt; /* 1 at first */
+  uint32_t reserved2;
 } rtsup_event;
 
 typedef struct rtsup_reply rtsup_reply; /* the answer under construction; belongs to the library */
@@ -203,6 +214,23 @@ RTSUP_API int rtsup_state_bulk_delete(rtsup_string component, rtsup_state_item* 
 RTSUP_API int rtsup_invoke(rtsup_string function, rtsup_string method, rtsup_bytes data,
                            rtsup_string content_type, const rtsup_options* options,
                            rtsup_answer* answer);
+/* What goes with a message; since 1.1. NULL = nothing. */
+typedef struct rtsup_message {
+  size_t size;
+  rtsup_string content_type;
+} rtsup_message;
+/* Puts a message into the queue of every subscriber of the topic. `id` (may be NULL): room for its
+ * 32 characters and a NUL. */
+RTSUP_API int rtsup_publish(rtsup_string component, rtsup_string topic, rtsup_bytes data,
+                            const rtsup_message* message, const rtsup_options* options, char id[33],
+                            rtsup_answer* answer);
+/* Subscribes the function, not this instance: each message goes to one instance. It stays until
+ * rtsup_unsubscribe() or the end of the base; again is no error. Best called in rtsup_start(). */
+RTSUP_API int rtsup_subscribe(rtsup_string component, rtsup_string topic,
+                              const rtsup_options* options, rtsup_answer* answer);
+RTSUP_API int rtsup_unsubscribe(rtsup_string component, rtsup_string topic,
+                                const rtsup_options* options, rtsup_answer* answer);
+
 RTSUP_API int rtsup_echo(rtsup_bytes data, const rtsup_options* options, rtsup_answer* answer);
 
 /* "NOT_FOUND" for 5. */

@@ -239,6 +239,65 @@ int append(std::string_view rest, rtsup_reply* reply) {
 
 int crash(std::string_view /*rest*/, rtsup_reply* /*reply*/) { abort(); }
 
+// publish COMPONENT TOPIC TEXT: answers with the message's id.
+int publish(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view component = next_word(rest);
+  const std::string_view topic = next_word(rest);
+  Answer answer;
+  char id[33];
+  const int status = rtsup_publish(as_string(component), as_string(topic), as_bytes(rest), nullptr,
+                                   nullptr, id, &answer.raw);
+  return answer_text(reply, status == RTSUP_OK ? id : outcome(status, answer));
+}
+
+int subscribe(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view component = next_word(rest);
+  Answer answer;
+  const int status = rtsup_subscribe(as_string(component), as_string(rest), nullptr, &answer.raw);
+  return answer_text(reply, outcome(status, answer));
+}
+
+int unsubscribe(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view component = next_word(rest);
+  Answer answer;
+  const int status = rtsup_unsubscribe(as_string(component), as_string(rest), nullptr, &answer.raw);
+  return answer_text(reply, outcome(status, answer));
+}
+
+// Messages that came, one line each, since the last time it was asked. A message "refuse N TEXT" is
+// acknowledged with its attempt number N+1, one that says "abort" ends the process.
+char messages[4096];
+size_t messages_length = 0;
+
+int received(std::string_view /*rest*/, rtsup_reply* reply) {
+  const std::string_view text(messages, messages_length);
+  const int status = answer_text(reply, text);
+  messages_length = 0;
+  return status;
+}
+
+int take_message(const rtsup_event* event) {
+  std::string_view rest = view(event->data);
+  std::string_view words = rest;
+  const std::string_view word = next_word(words);
+  if (word == "abort") {
+    abort();
+  }
+  if (word == "refuse" && static_cast<long>(event->attempt) <= next_number(words)) {
+    return RTSUP_ABORTED;
+  }
+  const int length =
+      snprintf(messages + messages_length, sizeof messages - messages_length, "%.*s %.*s %u %.*s\n",
+               static_cast<int>(event->topic.length), event->topic.data,
+               static_cast<int>(event->caller.length), event->caller.data, event->attempt,
+               static_cast<int>(rest.size()), rest.data());
+  if (length < 0 || static_cast<size_t>(length) >= sizeof messages - messages_length) {
+    return RTSUP_RESOURCE_EXHAUSTED;
+  }
+  messages_length += static_cast<size_t>(length);
+  return RTSUP_OK;
+}
+
 struct Verb {
   std::string_view name;
   int (*run)(std::string_view rest, rtsup_reply* reply);
@@ -261,8 +320,12 @@ constexpr Verb kVerbs[] = {
     {"get", get},
     {"graffiti", graffiti},
     {"print", print},
+    {"publish", publish},
+    {"received", received},
     {"set", set},
     {"sleep", sleep_ms},
+    {"subscribe", subscribe},
+    {"unsubscribe", unsubscribe},
     {"version", version},
 };
 
@@ -276,6 +339,9 @@ RTSUP_API int rtsup_start(void) {
 }
 
 RTSUP_API int rtsup_handle(const rtsup_event* event, rtsup_reply* reply) {
+  if (event->kind == RTSUP_EVENT_MESSAGE) {
+    return take_message(event);
+  }
   std::string_view rest = view(event->data);
   const std::string_view name = next_word(rest);
   for (const Verb& verb : kVerbs) {

@@ -1,0 +1,214 @@
+#include "broker/components/memory/memory_bus.h"
+
+#include <gtest/gtest.h>
+
+#include "broker/testing/fake_call.h"
+#include "broker/testing/fake_loop.h"
+
+namespace rtsup::broker {
+namespace {
+
+using abi::Reason;
+using testing::FakeLoop;
+
+constexpr FunctionIndex kCart{0};
+constexpr FunctionIndex kMail{1};
+constexpr uint64_t kMs = 1'000'000;
+
+ValueRef value_of(const std::string& text) {
+  return ValueRef::copy_of(std::as_bytes(std::span(text)));
+}
+
+class Outcome final : public PublishSink {
+ public:
+  void published() override { ++acknowledged; }
+  void failed(Reason why, uint32_t) override { reason = why; }
+  int acknowledged = 0;
+  Reason reason = Reason::kNone;
+};
+
+class Told final : public PubsubBus::Observer {
+ public:
+  void due(FunctionIndex subscriber) override { functions.push_back(subscriber); }
+  std::vector<FunctionIndex> functions;
+};
+
+class MemoryBusTest : public ::testing::Test {
+ protected:
+  MemoryBusTest() { bus_.observe(&told_); }
+  Reason publish(const std::string& topic, const std::string& text) {
+    Outcome outcome;
+    bus_.publish(topic, {.table = value_of("t"), .payload = value_of(text)}, outcome);
+    EXPECT_EQ(outcome.acknowledged, outcome.reason == Reason::kNone ? 1 : 0);
+    return outcome.reason;
+  }
+  std::string take(FunctionIndex function, Delivery* taken = nullptr) {
+    Delivery delivery;
+    if (!bus_.take(function, delivery)) {
+      return "nothing";
+    }
+    const std::string text = testing::text_of(delivery.message.payload.bytes());
+    if (taken != nullptr) {
+      *taken = std::move(delivery);
+    } else {
+      bus_.settle(delivery, Settled::kDone);
+    }
+    return text;
+  }
+
+  FakeLoop loop_;
+  Told told_;
+  MemoryBus bus_{2, loop_};
+};
+
+TEST_F(MemoryBusTest, EverySubscriberGetsEveryMessageInOrder) {
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  EXPECT_EQ(bus_.subscribe(kMail, "orders"), Reason::kNone);
+  EXPECT_EQ(bus_.subscribe(kMail, "orders"), Reason::kNone) << "again is no error";
+  EXPECT_EQ(publish("orders", "one"), Reason::kNone);
+  EXPECT_EQ(publish("orders", "two"), Reason::kNone);
+  EXPECT_EQ(publish("payments", "for nobody"), Reason::kNone);
+  EXPECT_EQ(told_.functions, (std::vector{kCart, kMail, kCart, kMail}));
+  for (const FunctionIndex function : {kCart, kMail}) {
+    EXPECT_EQ(take(function), "one");
+    EXPECT_EQ(take(function), "two");
+    EXPECT_EQ(take(function), "nothing");
+  }
+  EXPECT_EQ(bus_.entries(), 0U);
+}
+
+TEST_F(MemoryBusTest, TopicsTakeTurns) {
+  for (const char* const topic : {"a", "b"}) {
+    EXPECT_EQ(bus_.subscribe(kCart, topic), Reason::kNone);
+    EXPECT_EQ(publish(topic, std::string(topic) + "1"), Reason::kNone);
+    EXPECT_EQ(publish(topic, std::string(topic) + "2"), Reason::kNone);
+  }
+  EXPECT_EQ(take(kCart), "a1");
+  EXPECT_EQ(take(kCart), "b1");
+  EXPECT_EQ(take(kCart), "a2");
+  EXPECT_EQ(take(kCart), "b2");
+}
+
+TEST_F(MemoryBusTest, WhatIsPutBackIsNextAndTheAttemptDoesNotCount) {
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  EXPECT_EQ(publish("orders", "one"), Reason::kNone);
+  EXPECT_EQ(publish("orders", "two"), Reason::kNone);
+  Delivery first;
+  EXPECT_EQ(take(kCart, &first), "one");
+  bus_.settle(first, Settled::kPutBack);
+  EXPECT_EQ(take(kCart, &first), "one");
+  EXPECT_EQ(first.attempt, 1U);
+  EXPECT_EQ(take(kCart), "two");
+}
+
+TEST_F(MemoryBusTest, WhatIsNotAcknowledgedComesAgainLaterAndBeforeYoungerOnes) {
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  for (const char* const text : {"one", "two", "three"}) {
+    EXPECT_EQ(publish("orders", text), Reason::kNone);
+  }
+  Delivery first;
+  EXPECT_EQ(take(kCart, &first), "one");
+  bus_.settle(first, Settled::kAgain);
+  EXPECT_EQ(take(kCart), "two");
+  told_.functions.clear();
+  loop_.advance_ms(kRedeliveryNs / kMs - 1);
+  EXPECT_TRUE(told_.functions.empty());
+  loop_.advance_ms(1);
+  EXPECT_EQ(told_.functions, std::vector{kCart});
+  EXPECT_EQ(take(kCart, &first), "one");
+  EXPECT_EQ(first.attempt, 2U);
+  bus_.settle(first, Settled::kDone);
+  EXPECT_EQ(take(kCart), "three");
+}
+
+TEST_F(MemoryBusTest, GivesUpAfterTheLastAttempt) {
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  EXPECT_EQ(publish("orders", "poison"), Reason::kNone);
+  for (uint32_t attempt = 1; attempt <= kDeliveriesMax; ++attempt) {
+    Delivery delivery;
+    ASSERT_EQ(take(kCart, &delivery), "poison") << attempt;
+    EXPECT_EQ(delivery.attempt, attempt);
+    bus_.settle(delivery, Settled::kAgain);
+    loop_.advance_ms(kRedeliveryNsMax / kMs);
+  }
+  EXPECT_EQ(take(kCart), "nothing");
+  EXPECT_EQ(bus_.given_up(), 1U);
+  EXPECT_EQ(bus_.entries(), 0U);
+  EXPECT_EQ(loop_.timer_count(), 0U);
+}
+
+TEST_F(MemoryBusTest, GivesUpSoonerWhatEndsInstances) {
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  EXPECT_EQ(publish("orders", "poison"), Reason::kNone);
+  for (uint32_t attempt = 1; attempt <= kDeadlyDeliveriesMax; ++attempt) {
+    Delivery delivery;
+    ASSERT_EQ(take(kCart, &delivery), "poison") << attempt;
+    bus_.settle(delivery, Settled::kEnded);
+    loop_.advance_ms(kRedeliveryNsMax / kMs);
+  }
+  EXPECT_EQ(take(kCart), "nothing");
+  EXPECT_EQ(bus_.given_up(), 1U);
+}
+
+TEST_F(MemoryBusTest, FullQueueRefusesForAllAndLosesNothing) {
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  EXPECT_EQ(bus_.subscribe(kMail, "orders"), Reason::kNone);
+  for (size_t i = 0; i < kQueueMessagesMax; ++i) {
+    ASSERT_EQ(publish("orders", std::to_string(i)), Reason::kNone);
+    EXPECT_EQ(take(kMail), std::to_string(i));
+  }
+  EXPECT_EQ(publish("orders", "one more"), Reason::kSubscriberFull);
+  EXPECT_EQ(take(kMail), "nothing") << "none but all";
+  EXPECT_EQ(take(kCart), "0");
+  EXPECT_EQ(publish("orders", "now"), Reason::kNone);
+}
+
+TEST_F(MemoryBusTest, BytesAreBoundedByQueueAndInAll) {
+  const std::string large(kQueueBytesMax / 2 - 1, 'x');
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  EXPECT_EQ(publish("orders", large), Reason::kNone);
+  EXPECT_EQ(publish("orders", large), Reason::kNone);
+  EXPECT_EQ(publish("orders", "x"), Reason::kSubscriberFull);
+  for (size_t topic = 1; topic < kBusBytesMax / kQueueBytesMax; ++topic) {
+    const std::string name = "orders" + std::to_string(topic);
+    EXPECT_EQ(bus_.subscribe(kCart, name), Reason::kNone);
+    EXPECT_EQ(publish(name, large), Reason::kNone);
+    EXPECT_EQ(publish(name, large), Reason::kNone);
+  }
+  EXPECT_EQ(bus_.subscribe(kCart, "more"), Reason::kNone);
+  EXPECT_EQ(publish("more", large), Reason::kBusFull);
+}
+
+TEST_F(MemoryBusTest, SubscriptionsAreBounded) {
+  for (size_t i = 0; i < kSubscriptionsMax; ++i) {
+    EXPECT_EQ(bus_.subscribe(kCart, std::to_string(i)), Reason::kNone);
+  }
+  EXPECT_EQ(bus_.subscribe(kCart, "more"), Reason::kTooManySubscriptions);
+  EXPECT_EQ(bus_.subscribe(kMail, "more"), Reason::kNone);
+  bus_.unsubscribe(kCart, "0");
+  EXPECT_EQ(bus_.subscribe(kCart, "more"), Reason::kNone);
+}
+
+TEST_F(MemoryBusTest, UnsubscribingDropsWhatWaitsWhateverItWaitsFor) {
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  for (const char* const text : {"again", "under way", "waiting"}) {
+    EXPECT_EQ(publish("orders", text), Reason::kNone);
+  }
+  Delivery again;
+  Delivery under_way;
+  EXPECT_EQ(take(kCart, &again), "again");
+  EXPECT_EQ(take(kCart, &under_way), "under way");
+  bus_.settle(again, Settled::kAgain);
+  bus_.unsubscribe(kCart, "orders");
+  bus_.unsubscribe(kCart, "orders");
+  EXPECT_EQ(bus_.entries(), 1U) << "the one under way";
+  EXPECT_EQ(publish("orders", "not for it"), Reason::kNone);
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  bus_.settle(under_way, Settled::kPutBack);
+  loop_.advance_ms(10'000);
+  EXPECT_EQ(take(kCart), "nothing");
+  EXPECT_EQ(bus_.entries(), 0U);
+}
+
+}  // namespace
+}  // namespace rtsup::broker

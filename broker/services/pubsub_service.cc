@@ -1,0 +1,215 @@
+#include "broker/services/pubsub_service.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "broker/core/table.h"
+#include "broker/services/key.h"
+#include "schemas/pubsub_generated.h"
+
+namespace rtsup::broker {
+namespace {
+
+using abi::Reason;
+
+constexpr uint32_t kIdCharacters = 32;
+
+// A message's payload, to be copied into a session's memory.
+class ValuePayload final : public Payload {
+ public:
+  explicit ValuePayload(const ValueRef& value) noexcept : bytes_(value.bytes()) {}
+  size_t size() const noexcept override { return bytes_.size(); }
+  void copy(size_t offset, std::span<std::byte> out) const noexcept override {
+    const auto from = bytes_.subspan(offset, out.size());
+    std::copy(from.begin(), from.end(), out.begin());
+  }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+// What subscribe and unsubscribe share: the topic, when it is one.
+std::string_view topic_of(const Call& call) noexcept {
+  switch (call.operation().opcode) {
+    case abi::op::kPubsubPublish:
+      return view(table_of<abi::PubsubPublishRequest>(call).topic());
+    case abi::op::kPubsubSubscribe:
+      return view(table_of<abi::PubsubSubscribeRequest>(call).topic());
+    default:
+      return view(table_of<abi::PubsubUnsubscribeRequest>(call).topic());
+  }
+}
+
+bool is_valid_topic(std::string_view topic) noexcept {
+  return !topic.empty() && topic.size() <= kTopicBytesMax && is_utf8_without_nul(topic);
+}
+
+}  // namespace
+
+PubsubService::PubsubService(Plan plan, Parts parts)
+    : plan_(std::move(plan)),
+      parts_(parts),
+      pending_(kDeliveriesPendingMax, [this] { return Pending(*this); }) {
+  table_.reserve(abi::kMetadataBytesMax);
+  for (PubsubBus* const bus : plan_.buses) {
+    if (bus != nullptr) {
+      bus->observe(this);
+    }
+  }
+}
+
+void PubsubService::handle(Call& call, ComponentIndex component) {
+  PubsubBus* const bus =
+      component.value < plan_.buses.size() ? plan_.buses[component.value] : nullptr;
+  if (bus == nullptr) {
+    return answer_failure(call, parts_.builder, Reason::kNotGranted);
+  }
+  const std::string_view topic = topic_of(call);
+  if (!is_valid_topic(topic)) {
+    return answer_failure(call, parts_.builder, Reason::kTopicInvalid);
+  }
+  const FunctionIndex function = call.principal().function;
+  switch (call.operation().opcode) {
+    case abi::op::kPubsubPublish:
+      return publish(call, component, *bus);
+    case abi::op::kPubsubSubscribe: {
+      if (const Reason reason = bus->subscribe(function, topic); reason != Reason::kNone) {
+        return answer_failure(call, parts_.builder, reason);
+      }
+      auto& builder = parts_.builder.start();
+      return call.answer(Status::kOk,
+                         parts_.builder.finish(abi::CreatePubsubSubscribeResponse(builder)), {});
+    }
+    case abi::op::kPubsubUnsubscribe: {
+      bus->unsubscribe(function, topic);
+      auto& builder = parts_.builder.start();
+      return call.answer(Status::kOk,
+                         parts_.builder.finish(abi::CreatePubsubUnsubscribeResponse(builder)), {});
+    }
+    default:
+      return answer_failure(call, parts_.builder, Reason::kUnknownOperation);
+  }
+}
+
+// ---- publishing ----
+
+void PubsubService::publish(Call& call, ComponentIndex component, PubsubBus& bus) {
+  std::array<char, kIdCharacters + 1> id{};
+  std::snprintf(id.data(), id.size(), "%016llx%016llx",
+                static_cast<unsigned long long>(plan_.id_seed),
+                static_cast<unsigned long long>(++published_));
+  const std::string_view id_text(id.data(), kIdCharacters);
+  BusMessage message;
+  const Reason reason = make_message(call, component, id_text, message);
+  if (reason != Reason::kNone) {
+    return answer_failure(call, parts_.builder, reason);
+  }
+  // The call's table is gone with its answer.
+  const std::string_view topic =
+      view(flatbuffers::GetRoot<abi::PubsubMessageEvent>(message.table.bytes().data())->topic());
+  Publication publication(*this, call, id_text);
+  bus.publish(topic, message, publication);
+}
+
+// The table that every subscriber gets, and the payload: read once from the publisher's memory.
+Reason PubsubService::make_message(Call& call, ComponentIndex component, std::string_view id,
+                                   BusMessage& message) {
+  const auto& request = table_of<abi::PubsubPublishRequest>(call);
+  if (!is_valid_content_type(view(request.content_type()))) {
+    return Reason::kContentTypeInvalid;
+  }
+  auto& builder = parts_.builder.start();
+  const auto metadata = copy_pairs(builder, request.metadata());
+  const auto component_at = builder.CreateString(plan_.components[component.value]);
+  const auto topic = copy_text(builder, request.topic());
+  const auto id_at = builder.CreateString(id.data(), id.size());
+  const auto publisher = builder.CreateString(call.principal().name);
+  const auto content_type = copy_text(builder, request.content_type());
+  const auto table = parts_.builder.finish(
+      abi::CreatePubsubMessageEvent(builder, component_at, topic, id_at, publisher,
+                                    parts_.clock.unix_ms(), 1, content_type, metadata));
+  message.table = ValueRef::copy_of(table);
+  message.payload = ValueRef::make(call.payload().size());
+  if (message.table.size() != table.size() || message.payload.size() != call.payload().size()) {
+    return Reason::kNoMemory;
+  }
+  call.payload().copy(0, message.payload.fill());
+  return Reason::kNone;
+}
+
+void PubsubService::Publication::published() {
+  auto& builder = service_.parts_.builder.start();
+  const auto id = builder.CreateString(id_.data(), id_.size());
+  call_.answer(Status::kOk,
+               service_.parts_.builder.finish(abi::CreatePubsubPublishResponse(builder, id)), {});
+}
+
+void PubsubService::Publication::failed(Reason reason, uint32_t retry_after_ms) {
+  answer_failure(call_, service_.parts_.builder, reason, retry_after_ms);
+}
+
+// ---- delivering ----
+
+// As long as there is an instance with room and a message that is due; the buses take turns.
+void PubsubService::deliver(FunctionIndex subscriber) {
+  size_t empty = 0;
+  while (empty < plan_.buses.size()) {
+    PubsubBus* const bus = plan_.buses[turn_ % plan_.buses.size()];
+    ++turn_;
+    Endpoint* const endpoint = bus == nullptr ? nullptr : parts_.directory.pick(subscriber);
+    if (bus != nullptr && endpoint == nullptr) {
+      return;
+    }
+    empty = bus != nullptr && deliver_one(subscriber, *bus, *endpoint) ? 0 : empty + 1;
+  }
+}
+
+// False when there was nothing to deliver, or no room for it after all.
+bool PubsubService::deliver_one(FunctionIndex subscriber, PubsubBus& bus, Endpoint& endpoint) {
+  Pending* const pending = pending_.take();
+  if (pending == nullptr) {
+    return false;
+  }
+  if (!bus.take(subscriber, pending->delivery)) {
+    pending_.give(pending);
+    return false;
+  }
+  pending->bus = &bus;
+  const auto stored = pending->delivery.message.table.bytes();
+  table_.assign(stored.begin(), stored.end());
+  auto* const event_table = flatbuffers::GetMutableRoot<flatbuffers::Table>(table_.data());
+  event_table->SetField<uint32_t>(abi::PubsubMessageEvent::VT_ATTEMPT, pending->delivery.attempt,
+                                  0);
+  const ValuePayload payload(pending->delivery.message.payload);
+  const Event event{
+      .opcode = abi::op::kEventMessage,
+      .metadata = table_,
+      .payload = &payload,
+      .deadline_ns = parts_.timers.now_ns() + plan_.event_timeouts_ns[subscriber.value],
+      .depth = 1};
+  if (endpoint.send(event, *pending)) {
+    return true;
+  }
+  const Delivery delivery = std::exchange(pending->delivery, {});
+  pending_.give(pending);
+  bus.settle(delivery, Settled::kPutBack);
+  return false;
+}
+
+void PubsubService::Pending::answered(Status status, std::span<const std::byte> metadata,
+                                      const Payload& /*payload*/) {
+  PubsubBus& own_bus = *bus;
+  const Delivery settled = std::exchange(delivery, {});
+  service_->pending_.give(this);
+  if (service_->closed_) {
+    return;
+  }
+  // A function's own refusal says why; the transport's word for a session that is gone does not.
+  const bool ended = status == Status::kUnavailable && metadata.empty();
+  own_bus.settle(settled, status == Status::kOk ? Settled::kDone
+                          : ended               ? Settled::kEnded
+                                                : Settled::kAgain);
+}
+
+}  // namespace rtsup::broker

@@ -1,0 +1,103 @@
+// PubsubService: the building block `pubsub`: publishing, subscribing, and delivering each message
+// as an event to an instance of each subscribing function. Runs after the service boundary has
+// granted the call.
+// Owns:    a fixed number of publications and deliveries under way. Buses, directory, timers,
+//          builder and clock must outlive it.
+// Units:   a delivery ends with the subscriber's event timeout.
+// Errors:  abi/reasons.inc, "Requests" and "Pubsub".
+// Threads: the shard's only.
+//
+// At least once while the base lives: a message whose event is not answered with OK comes again
+// (PubsubBus). Order: of one topic, as published, when the function handles one event at a time and
+// acknowledges each.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "broker/components/pubsub_bus.h"
+#include "broker/core/answer.h"
+#include "broker/core/call.h"
+#include "broker/core/endpoint.h"
+#include "broker/core/limits.h"
+#include "broker/core/pool.h"
+#include "broker/core/post.h"
+#include "broker/core/wall_clock.h"
+
+namespace rtsup::broker {
+
+class PubsubService final : public Directory::Observer, public PubsubBus::Observer {
+ public:
+  struct Parts {
+    Directory& directory;
+    const Timers& timers;
+    AnswerBuilder& builder;
+    const WallClock& clock;
+  };
+  // `buses`: one per component of the plan; nullptr for one that is no bus. `components`: their
+  // names. `event_timeouts_ns`: of each function of the plan. `id_seed`: makes the ids of this run
+  // unlike those of others.
+  struct Plan {
+    std::vector<PubsubBus*> buses;
+    std::vector<std::string> components;
+    std::vector<uint64_t> event_timeouts_ns;
+    uint64_t id_seed = 0;
+  };
+  PubsubService(Plan plan, Parts parts);
+  PubsubService(const PubsubService&) = delete;
+  PubsubService& operator=(const PubsubService&) = delete;
+
+  void handle(Call& call, ComponentIndex component);
+  void room(FunctionIndex function) override { deliver(function); }
+  // What waits for it waits on.
+  void down(FunctionIndex /*function*/) override {}
+  void due(FunctionIndex subscriber) override { deliver(subscriber); }
+  // The buses may go before the sessions: nothing is settled from now on.
+  void close() noexcept { closed_ = true; }
+  // Deliveries under way.
+  size_t pending() const noexcept { return pending_.taken(); }
+
+ private:
+  // A message on its way to an instance.
+  class Pending final : public EventSink {
+   public:
+    explicit Pending(PubsubService& service) : service_(&service) {}
+    void answered(Status status, std::span<const std::byte> metadata,
+                  const Payload& payload) override;
+    PubsubBus* bus = nullptr;
+    Delivery delivery;
+
+   private:
+    PubsubService* service_;
+  };
+  // A publication: answers its call.
+  class Publication final : public PublishSink {
+   public:
+    Publication(PubsubService& service, Call& call, std::string_view id)
+        : service_(service), call_(call), id_(id) {}
+    void published() override;
+    void failed(abi::Reason reason, uint32_t retry_after_ms) override;
+
+   private:
+    PubsubService& service_;
+    Call& call_;
+    std::string_view id_;
+  };
+
+  void publish(Call& call, ComponentIndex component, PubsubBus& bus);
+  abi::Reason make_message(Call& call, ComponentIndex component, std::string_view id,
+                           BusMessage& message);
+  void deliver(FunctionIndex subscriber);
+  bool deliver_one(FunctionIndex subscriber, PubsubBus& bus, Endpoint& endpoint);
+
+  const Plan plan_;
+  const Parts parts_;
+  Pool<Pending> pending_;
+  std::vector<std::byte> table_;  // the event under construction; reserved once
+  bool closed_ = false;
+  uint64_t published_ = 0;
+  size_t turn_ = 0;  // whose turn it is among the buses
+};
+
+}  // namespace rtsup::broker

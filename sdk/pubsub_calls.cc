@@ -1,0 +1,71 @@
+// The typed calls of the C ABI on topics: encode, send, decode in place.
+#include "abi/operation.h"
+#include "schemas/pubsub_generated.h"
+#include "sdk/client.h"
+#include "sdk/guarded.h"
+
+namespace {
+
+using namespace rtsup;  // NOLINT(google-build-using-namespace): this file is the edge between C
+                        // names and the library's
+using sdk::Builder;
+
+constexpr size_t kIdBytes = 33;  // of rtsup_publish's `id`, its NUL included
+
+void copy_id(const flatbuffers::String* given, char* id) noexcept {
+  if (id == nullptr || given == nullptr) {
+    return;
+  }
+  const size_t length = given->size() < kIdBytes ? given->size() : kIdBytes - 1;
+  std::memcpy(id, given->c_str(), length);
+  id[length] = '\0';
+}
+
+}  // namespace
+
+int rtsup_publish(rtsup_string component, rtsup_string topic, rtsup_bytes data,
+                  const rtsup_message* message, const rtsup_options* options, char id[33],
+                  rtsup_answer* answer) {
+  if (id != nullptr) {
+    id[0] = '\0';
+  }
+  return sdk::guarded(answer, [&](rtsup_answer& filled) {
+    const rtsup_options how = sdk::read_struct(options);
+    const rtsup_message given = sdk::read_struct(message);
+    Builder& builder = sdk::fresh_builder();
+    const auto metadata = sdk::encode_metadata(builder, how);
+    const auto name = sdk::required(builder, component);
+    const auto topic_text = sdk::required(builder, topic);
+    builder.Finish(abi::CreatePubsubPublishRequest(
+        builder, name, topic_text, sdk::encode(builder, given.content_type), metadata));
+    const sdk::Answer got =
+        sdk::send(abi::op::kPubsubPublish, builder, sdk::bytes_of(data), how, filled);
+    if (const auto* table = sdk::table_of<abi::PubsubPublishResponse>(got); table != nullptr) {
+      copy_id(table->id(), id);
+    }
+    return got.status;
+  });
+}
+
+int rtsup_subscribe(rtsup_string component, rtsup_string topic, const rtsup_options* options,
+                    rtsup_answer* answer) {
+  return sdk::guarded(answer, [&](rtsup_answer& filled) {
+    const rtsup_options how = sdk::read_struct(options);
+    Builder& builder = sdk::fresh_builder();
+    const auto name = sdk::required(builder, component);
+    builder.Finish(abi::CreatePubsubSubscribeRequest(builder, name, sdk::required(builder, topic)));
+    return sdk::send(abi::op::kPubsubSubscribe, builder, {}, how, filled).status;
+  });
+}
+
+int rtsup_unsubscribe(rtsup_string component, rtsup_string topic, const rtsup_options* options,
+                      rtsup_answer* answer) {
+  return sdk::guarded(answer, [&](rtsup_answer& filled) {
+    const rtsup_options how = sdk::read_struct(options);
+    Builder& builder = sdk::fresh_builder();
+    const auto name = sdk::required(builder, component);
+    builder.Finish(
+        abi::CreatePubsubUnsubscribeRequest(builder, name, sdk::required(builder, topic)));
+    return sdk::send(abi::op::kPubsubUnsubscribe, builder, {}, how, filled).status;
+  });
+}
