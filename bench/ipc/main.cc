@@ -66,6 +66,7 @@ class Cases {
 constexpr const char* kSpinning = "two CPUs, spinning";
 constexpr const char* kOneCpu = "one CPU";
 constexpr const char* kTwoCpus = "two CPUs";
+constexpr const char* kBothPoll = "two CPUs, both poll";
 
 void add_floors(Cases& cases) {
   cases.add("floor: cache line", kSpinning, 64, kFastCalls, make_cache_line(kAcross));
@@ -101,17 +102,18 @@ void add_base(Cases& cases, const std::string& build) {
   }
 }
 
-void add_absent(Cases& cases) {
-  for (const char* name : {"gRPC unary, unix socket", "iceoryx 2.0.3 client/server"}) {
-    cases.add(name, kTwoCpus, 64, 0, nullptr);
-  }
+void add_grpc(Cases& cases) {
+  const auto peer = [](Placement placement, const char* mode) {
+    return make_program(placement, {"rtsup-bench-grpc", mode, 64, "libgrpc++-dev"});
+  };
+  cases.add("grpc unary", kOneCpu, 64, kSlowCalls, peer(kSame, "sleep"));
+  cases.add("grpc unary", kTwoCpus, 64, kSlowCalls, peer(kAcross, "sleep"));
+  cases.add("grpc unary", kBothPoll, 64, kSlowCalls, peer(kAcross, "poll"));
 }
 
 void open_all(std::vector<Case>& cases) {
   for (Case& one : cases) {
-    if (one.peer == nullptr) {
-      one.not_measured = "no code for it in bench/peers yet";
-    } else if (const auto fault = one.peer->open()) {
+    if (const auto fault = one.peer->open()) {
       one.not_measured = *fault;
     }
     if (!one.not_measured.empty()) {
@@ -170,6 +172,18 @@ constexpr Wanted kWanted[] = {
      {"rtsup state.get", kSpinning},
      64,
      {"redis GET", kOneCpu},
+     64},
+    {"state.get 64 B, spinning / gRPC unary, two CPUs",
+     "<= 0.0125",
+     {"rtsup state.get", kSpinning},
+     64,
+     {"grpc unary", kTwoCpus},
+     64},
+    {"state.get 64 B, spinning / gRPC unary, both poll",
+     "",
+     {"rtsup state.get", kSpinning},
+     64,
+     {"grpc unary", kBothPoll},
      64},
     {"state.get 64 B, one CPU / futex, one CPU",
      "<= 1.5",
@@ -254,7 +268,7 @@ int run(const Settings& settings) {
   add_floors(cases);
   add_redis(cases);
   add_base(cases, RTSUP_BUILD_DIR);
-  add_absent(cases);
+  add_grpc(cases);
   open_all(cases.all());
   run_rounds(cases.all(), settings.rounds);
   const std::vector<Ratio> ratios = ratios_of(cases);

@@ -47,4 +47,21 @@ std::unique_ptr<Peer> make_memcpy(Placement placement, size_t bytes);
 // socket instead of sleeping in it.
 std::unique_ptr<Peer> make_redis(Placement placement, size_t bytes, bool poll);
 
+// What several pairs of programs need beside them, such as iceoryx's RouDi.
+class PeerDaemon {
+ public:
+  virtual ~PeerDaemon() = default;
+  virtual std::optional<std::string> open() = 0;  // starts it once; as Peer::open()
+};
+// A peer in programs of its own, which lie beside the driver's (program_side.h).
+struct ProgramPeer {
+  std::string program;
+  std::string mode;
+  size_t bytes = 0;
+  std::string package;  // what it is built from, for who lacks it
+  std::shared_ptr<PeerDaemon> daemon = nullptr;
+};
+std::unique_ptr<Peer> make_program(Placement placement, ProgramPeer what);
+std::string folder_of_this_program();
+
 }  // namespace rtsup::bench
