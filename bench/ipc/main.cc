@@ -111,6 +111,15 @@ void add_grpc(Cases& cases) {
   cases.add("grpc unary", kBothPoll, 64, kSlowCalls, peer(kAcross, "poll"));
 }
 
+void add_iceoryx(Cases& cases) {
+  const auto peer = [roudi = make_roudi()](Placement placement, const char* mode) {
+    return make_program(placement, {"rtsup-bench-iceoryx", mode, 64, "libiceoryx-posh-dev", roudi});
+  };
+  cases.add("iceoryx client/server", kSpinning, 64, kFastCalls, peer(kAcross, "poll"));
+  cases.add("iceoryx client/server, WaitSet", kOneCpu, 64, kSlowCalls, peer(kSame, "waitset"));
+  cases.add("iceoryx client/server, WaitSet", kTwoCpus, 64, kSlowCalls, peer(kAcross, "waitset"));
+}
+
 void open_all(std::vector<Case>& cases) {
   for (Case& one : cases) {
     if (const auto fault = one.peer->open()) {
@@ -184,6 +193,18 @@ constexpr Wanted kWanted[] = {
      {"rtsup state.get", kSpinning},
      64,
      {"grpc unary", kBothPoll},
+     64},
+    {"state.get 64 B, spinning / iceoryx, both poll",
+     "<= 0.167",
+     {"rtsup state.get", kSpinning},
+     64,
+     {"iceoryx client/server", kSpinning},
+     64},
+    {"state.get 64 B, one CPU / iceoryx, WaitSet, one CPU",
+     "",
+     {"rtsup state.get", kOneCpu},
+     64,
+     {"iceoryx client/server, WaitSet", kOneCpu},
      64},
     {"state.get 64 B, one CPU / futex, one CPU",
      "<= 1.5",
@@ -269,6 +290,7 @@ int run(const Settings& settings) {
   add_redis(cases);
   add_base(cases, RTSUP_BUILD_DIR);
   add_grpc(cases);
+  add_iceoryx(cases);
   open_all(cases.all());
   run_rounds(cases.all(), settings.rounds);
   const std::vector<Ratio> ratios = ratios_of(cases);

@@ -53,6 +53,7 @@ class PeerDaemon {
   virtual ~PeerDaemon() = default;
   virtual std::optional<std::string> open() = 0;  // starts it once; as Peer::open()
 };
+std::shared_ptr<PeerDaemon> make_roudi();
 // A peer in programs of its own, which lie beside the driver's (program_side.h).
 struct ProgramPeer {
   std::string program;

@@ -20,26 +20,43 @@ namespace {
 namespace fs = std::filesystem;
 constexpr int kReadyTimeoutMs = 15000;
 constexpr int kRunTimeoutMs = 120000;
+constexpr int kEndTimeoutMs = 3000;
+constexpr int kSettleMs = 5;
+constexpr int kEndPollMs = 20;
+
+constexpr const char* kServe = "serve";
 
 // A started side, its standard input and output.
 class StartedSide {
  public:
   StartedSide() = default;
+  // The caller ends with its input, the server by a signal; whoever does not is killed.
   ~StartedSide() {
-    if (pid_ > 0) {
-      kill(pid_, SIGKILL);
-      waitpid(pid_, nullptr, 0);
+    if (in_ >= 0) {
+      close(in_);
     }
-    for (const int fd : {in_, out_}) {
-      if (fd >= 0) {
-        close(fd);
+    if (pid_ > 0) {
+      kill(pid_, SIGCONT);
+      if (is_server_) {
+        kill(pid_, SIGTERM);
       }
+      int waited = 0;
+      while (waitpid(pid_, nullptr, WNOHANG) == 0) {
+        if ((waited += kEndPollMs) >= kEndTimeoutMs) {
+          kill(pid_, SIGKILL);
+        }
+        ::poll(nullptr, 0, kEndPollMs);
+      }
+    }
+    if (out_ >= 0) {
+      close(out_);
     }
   }
   StartedSide(const StartedSide&) = delete;
   StartedSide& operator=(const StartedSide&) = delete;
 
   bool start(const std::string& file, std::vector<std::string> words, const std::string& log) {
+    is_server_ = words[1] == kServe;
     int to[2];
     int from[2];
     if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0) {
@@ -66,7 +83,11 @@ class StartedSide {
     return fault == 0;
   }
 
-  void signal(int number) const { kill(pid_, number); }
+  void signal(int number) const {
+    if (pid_ > 0) {
+      kill(pid_, number);
+    }
+  }
   pid_t pid() const noexcept { return pid_; }
   bool write_line(const std::string& line) const {
     const std::string text = line + "\n";
@@ -91,6 +112,7 @@ class StartedSide {
 
  private:
   pid_t pid_ = 0;
+  bool is_server_ = false;
   int in_ = -1;
   int out_ = -1;
 };
@@ -99,6 +121,7 @@ class Program : public Peer {
  public:
   Program(Placement placement, ProgramPeer what) : placement_(placement), what_(std::move(what)) {}
   ~Program() override {
+    server_.signal(SIGCONT);  // it may hold what the caller needs in order to leave
     if (!folder_.empty()) {
       std::error_code ignored;
       fs::remove_all(folder_, ignored);
@@ -120,7 +143,7 @@ class Program : public Peer {
       return "no temporary folder";
     }
     folder_ = folder;
-    if (!start(server_, program, "serve", placement_.server) ||
+    if (!start(server_, program, kServe, placement_.server) ||
         !start(caller_, program, "call", placement_.caller) ||
         caller_.read_line(kReadyTimeoutMs) != "ready") {
       return what_.program + " does not answer: " + first_line_of_log();
@@ -161,6 +184,9 @@ class Program : public Peer {
   }
   void pause() {
     caller_.signal(SIGSTOP);
+    // The server may still be in the middle of its last answer, with a lock in memory that others
+    // share.
+    ::poll(nullptr, 0, kSettleMs);
     server_.signal(SIGSTOP);
   }
   std::string first_line_of_log() const {
