@@ -111,6 +111,15 @@ void add_grpc(Cases& cases) {
   cases.add("grpc unary", kBothPoll, 64, kSlowCalls, peer(kAcross, "poll"));
 }
 
+void add_capnp(Cases& cases) {
+  const auto peer = [](Placement placement, const char* mode) {
+    return make_program(placement, {"rtsup-bench-capnp", mode, 64, "libcapnp-dev"});
+  };
+  cases.add("capnproto rpc", kOneCpu, 64, kSlowCalls, peer(kSame, "sleep"));
+  cases.add("capnproto rpc", kTwoCpus, 64, kSlowCalls, peer(kAcross, "sleep"));
+  cases.add("capnproto rpc", kBothPoll, 64, kSlowCalls, peer(kAcross, "poll"));
+}
+
 void add_iceoryx(Cases& cases) {
   const auto peer = [roudi = make_roudi()](Placement placement, const char* mode) {
     return make_program(placement, {"rtsup-bench-iceoryx", mode, 64, "libiceoryx-posh-dev", roudi});
@@ -290,6 +299,7 @@ int run(const Settings& settings) {
   add_redis(cases);
   add_base(cases, RTSUP_BUILD_DIR);
   add_grpc(cases);
+  add_capnp(cases);
   add_iceoryx(cases);
   open_all(cases.all());
   run_rounds(cases.all(), settings.rounds);

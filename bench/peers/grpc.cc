@@ -1,6 +1,6 @@
-// gRPC unary over a unix socket: one channel, no credentials, one thread and one completion queue on
-// each side, which was the quickest of gRPC's ways on the machines at hand (the synchronous server
-// takes a quarter longer on one CPU, the callback API is between them). Modes: "sleep" in the
+// gRPC unary over a unix socket: one channel, no credentials, one thread and one completion queue
+// on each side, which was the quickest of gRPC's ways where this was written (the synchronous server
+// and the callback API take a quarter longer on one CPU). Modes: "sleep" in the
 // queue, or "poll" it.
 #include <grpcpp/grpcpp.h>
 
