@@ -1,7 +1,7 @@
 // gRPC unary over a unix socket: one channel, no credentials, one thread and one completion queue
-// on each side, which was the quickest of gRPC's ways where this was written (the synchronous server
-// and the callback API take a quarter longer on one CPU). Modes: "sleep" in the
-// queue, or "poll" it.
+// on each side, which was the quickest of gRPC's ways at the time of writing (the synchronous
+// server and the callback API take a quarter longer on one CPU). Modes: "sleep" in the queue, or
+// "poll" it.
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>

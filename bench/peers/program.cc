@@ -160,17 +160,12 @@ class Program : public Peer {
         caller_.write_line(std::to_string(calls)) ? caller_.read_line(kRunTimeoutMs) : std::nullopt;
     const uint64_t spent = cpu_time_ns(server_.pid()) - before;
     pause();
-    const size_t blank = answer ? answer->find(' ') : std::string::npos;
-    if (blank == std::string::npos) {
-      return std::nullopt;
-    }
-    const auto latency = Histogram::parse(std::string_view(*answer).substr(blank + 1));
-    if (!latency) {
+    const auto report = CallerReport::parse(answer.value_or(""));
+    if (!report) {
       return std::nullopt;
     }
     Sample sample;
-    sample.latency = *latency;
-    sample.caller_cpu_ns = std::atof(answer->c_str());
+    add_report(sample, *report);
     sample.server_cpu_ns = static_cast<double>(spent) / (calls + kWarmUpCalls);
     return sample;
   }

@@ -30,8 +30,7 @@ int run_side(int argc, char** argv, void (*serve)(const Side&), Ask (*connect)(c
   char line[32];
   while (std::fgets(line, sizeof(line), stdin) != nullptr) {
     const auto calls = static_cast<uint32_t>(std::strtoul(line, nullptr, 10));
-    const Sample sample = measure(calls, side.cpu, 0, ask);
-    std::printf("%.0f %s\n", sample.caller_cpu_ns, sample.latency.to_text().c_str());
+    std::puts(report_on(calls, 1, ask).to_text().c_str());
     std::fflush(stdout);
   }
   return 0;

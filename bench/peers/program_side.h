@@ -5,7 +5,7 @@
 //
 // "serve" answers at an address inside FOLDER until it is killed. "call" says "ready" once it was
 // answered; then each line "CALLS" on its standard input makes so many calls and is answered with
-// "CPU_NS_PER_CALL HISTOGRAM", as the measuring function in bench/function does.
+// a report as text (bench/ipc/caller_report.h), as the measuring function in bench/function does.
 // Errors:  anything that fails ends the program with a message on standard error.
 #pragma once
 
