@@ -2,7 +2,7 @@
 // one after the other from inside its sandbox and answers with the whole distribution and its own
 // CPU time. "prepare BYTES" stores the value that get reads.
 //
-// Answer: "CPU_NS_PER_CALL HISTOGRAM".
+// Answer: a report as text, bench/ipc/caller_report.h.
 #include <charconv>
 #include <ctime>
 #include <optional>
@@ -10,12 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "bench/ipc/histogram.h"
+#include "bench/ipc/caller_report.h"
 #include "bench/ipc/stopwatch.h"
 
 namespace {
 
-using rtsup::bench::Histogram;
+using rtsup::bench::CallerReport;
 using rtsup::bench::Stopwatch;
 using rtsup::bench::ticks;
 
@@ -90,20 +90,22 @@ class Measure : public rtsup::Function {
         return status;
       }
     }
-    Histogram latency;
+    CallerReport report;
     const uint64_t cpu_before = own_cpu_ns();
-    uint64_t before = ticks();
+    const uint64_t start = ticks();
+    uint64_t before = start;
     for (uint32_t i = 0; i < calls; ++i) {
       rtsup::Status status = call();
       const uint64_t after = ticks();
       if (!status.ok()) {
         return status;
       }
-      latency.add(stopwatch_->to_ns(after - before));
+      report.latency.add(stopwatch_->to_ns(after - before));
       before = after;
     }
-    const uint64_t cpu = calls == 0 ? 0 : (own_cpu_ns() - cpu_before) / calls;
-    return reply.set(std::to_string(cpu) + " " + latency.to_text());
+    report.elapsed_ns = stopwatch_->to_ns(before - start);
+    report.cpu_ns = own_cpu_ns() - cpu_before;
+    return reply.set(report.to_text());
   }
 
   rtsup::State state_{"memory"};

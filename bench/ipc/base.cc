@@ -231,19 +231,14 @@ class BasePeer : public Peer {
     const auto answer =
         base_->invoke(verb_ + " " + std::to_string(bytes_) + " " + std::to_string(calls));
     const uint64_t spent = cpu_time_ns(base_->broker()) - cpu;
-    const size_t blank = answer ? answer->find(' ') : std::string::npos;
-    if (blank == std::string::npos) {
-      return std::nullopt;
-    }
-    const auto latency = Histogram::parse(std::string_view(*answer).substr(blank + 1));
-    if (!latency || latency->count() != calls) {
+    const auto report = CallerReport::parse(answer.value_or(""));
+    if (!report || report->latency.count() != calls) {
       return std::nullopt;
     }
     // The broker's share includes the invocation itself and its warm-up: at most a few per cent.
     const double n = calls + kWarmUpCalls;
     Sample sample;
-    sample.latency = *latency;
-    sample.caller_cpu_ns = std::atof(answer->c_str());
+    add_report(sample, *report);
     sample.server_cpu_ns = static_cast<double>(spent) / n;
     const auto after = base_->counters();
     if (counted.doorbells >= 0 && after.doorbells >= 0) {

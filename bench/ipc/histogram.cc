@@ -43,9 +43,9 @@ bool take_number(std::string_view& text, uint64_t& number) {
 
 Histogram::Histogram() : counts_(index_of(kLargest) + 1) {}
 
-void Histogram::add(uint64_t ns) noexcept {
-  ++counts_[index_of(std::min(ns, kLargest))];
-  ++count_;
+void Histogram::add(uint64_t ns, uint64_t count) noexcept {
+  counts_[index_of(std::min(ns, kLargest))] += count;
+  count_ += count;
   max_ = std::max(max_, ns);
 }
 

@@ -17,7 +17,7 @@ namespace rtsup::bench {
 class Histogram {
  public:
   Histogram();
-  void add(uint64_t ns) noexcept;
+  void add(uint64_t ns, uint64_t count = 1) noexcept;
   void merge(const Histogram& other) noexcept;
   uint64_t count() const noexcept { return count_; }
   uint64_t max() const noexcept { return max_; }

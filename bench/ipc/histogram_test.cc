@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "bench/ipc/caller_report.h"
+
 namespace rtsup::bench {
 namespace {
 
@@ -54,6 +56,24 @@ TEST(HistogramTest, MergeAddsUp) {
   one.merge(other);
   EXPECT_EQ(one.count(), 2U);
   EXPECT_EQ(one.max(), 20U);
+}
+
+TEST(CallerReportTest, CrossesAsText) {
+  CallerReport report{.cpu_ns = 1234, .elapsed_ns = 99'000, .latency = {}};
+  report.latency.add(640, 32);
+  const auto read = CallerReport::parse(report.to_text());
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->cpu_ns, 1234U);
+  EXPECT_EQ(read->elapsed_ns, 99'000U);
+  EXPECT_EQ(read->latency.count(), 32U);
+  EXPECT_EQ(read->latency.max(), 640U);
+}
+
+TEST(CallerReportTest, TextThatIsNoneIsRefused) {
+  for (const char* text :
+       {"", "12", "12 ", "12 13", "x 13 1:1 1", "12 13 1:x 1", "12 13 1:1 1 1"}) {
+    EXPECT_FALSE(CallerReport::parse(text)) << text;
+  }
 }
 
 }  // namespace

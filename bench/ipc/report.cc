@@ -12,14 +12,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 constexpr int kFormatVersion = 1;
 
-Histogram all_rounds(const Case& one) {
-  Histogram all;
-  for (const Sample& sample : one.rounds) {
-    all.merge(sample.latency);
-  }
-  return all;
-}
-
 // The median over the rounds; negative when a round does not know.
 double median_of(const Case& one, double Sample::*figure) {
   std::vector<double> figures;
@@ -32,6 +24,32 @@ double median_of(const Case& one, double Sample::*figure) {
 
 Json known_or_null(double figure) { return figure < 0 ? Json() : Json(figure); }
 
+Json key_json(const CaseKey& key) {
+  return {{"name", key.name},
+          {"placement", key.placement},
+          {"bytes", key.bytes},
+          {"depth", key.depth},
+          {"callers", key.callers}};
+}
+
+const char* name_of(Figure figure) {
+  switch (figure) {
+    case Figure::kP50:
+      return "p50";
+    case Figure::kCallsPerSecond:
+      return "calls_per_second";
+    case Figure::kCpu:
+      return "cpu";
+    case Figure::kDoorbells:
+      return "doorbells";
+  }
+  return "";
+}
+
+std::string rate_text(double per_second) {
+  return per_second < 0 ? "" : std::to_string(static_cast<uint64_t>(per_second / 1000)) + " k/s";
+}
+
 Json to_json(const Case& one) {
   const Histogram all = all_rounds(one);
   Json steps = Json::array();
@@ -40,21 +58,37 @@ Json to_json(const Case& one) {
   for (const Sample& sample : one.rounds) {
     medians.push_back(sample.latency.quantile(0.5));
   }
-  return {{"name", one.name},
-          {"placement", one.placement},
-          {"bytes", one.bytes},
-          {"calls", all.count()},
-          {"p50_ns", all.quantile(0.5)},
-          {"p90_ns", all.quantile(0.9)},
-          {"p99_ns", all.quantile(0.99)},
-          {"p999_ns", all.quantile(0.999)},
-          {"max_ns", all.max()},
-          {"caller_cpu_ns_per_call", known_or_null(median_of(one, &Sample::caller_cpu_ns))},
-          {"server_cpu_ns_per_call", known_or_null(median_of(one, &Sample::server_cpu_ns))},
-          {"doorbells_per_call", known_or_null(median_of(one, &Sample::doorbells))},
-          {"bytes_copied_per_call", known_or_null(median_of(one, &Sample::bytes_copied))},
-          {"round_p50_ns", medians},
-          {"histogram", {{"unit", "ns"}, {"steps", steps}}}};
+  Json json = key_json(one.key);
+  json.update({{"calls", all.count()},
+               {"calls_per_second", known_or_null(median_of(one, &Sample::calls_per_second))},
+               {"p50_ns", all.quantile(0.5)},
+               {"p90_ns", all.quantile(0.9)},
+               {"p99_ns", all.quantile(0.99)},
+               {"p999_ns", all.quantile(0.999)},
+               {"max_ns", all.max()},
+               {"caller_cpu_ns_per_call", known_or_null(median_of(one, &Sample::caller_cpu_ns))},
+               {"server_cpu_ns_per_call", known_or_null(median_of(one, &Sample::server_cpu_ns))},
+               {"doorbells_per_call", known_or_null(median_of(one, &Sample::doorbells))},
+               {"bytes_copied_per_call", known_or_null(median_of(one, &Sample::bytes_copied))},
+               {"round_p50_ns", medians},
+               {"histogram", {{"unit", "ns"}, {"steps", steps}}}});
+  return json;
+}
+
+std::string figure_text(double figure) {
+  char text[32];
+  std::snprintf(text, sizeof(text), figure < 0.1 ? "%.4f" : "%.2f", figure);
+  return text;
+}
+
+}  // namespace
+
+Histogram all_rounds(const Case& one) {
+  Histogram all;
+  for (const Sample& sample : one.rounds) {
+    all.merge(sample.latency);
+  }
+  return all;
 }
 
 std::string time_text(double ns) {
@@ -72,34 +106,10 @@ std::string time_text(double ns) {
   return text;
 }
 
-std::string figure_text(double figure) {
-  char text[32];
-  std::snprintf(text, sizeof(text), figure < 0.1 ? "%.4f" : "%.2f", figure);
-  return text;
-}
-
 std::string size_text(size_t bytes) {
   return bytes >= 1024 * 1024 ? std::to_string(bytes >> 20) + " MiB"
          : bytes >= 1024      ? std::to_string(bytes >> 10) + " KiB"
                               : std::to_string(bytes) + " B";
-}
-
-}  // namespace
-
-Ratio ratio_of(std::string name, std::string goal, const Case& above, const Case& below) {
-  std::vector<double> ratios;
-  for (size_t i = 0; i < std::min(above.rounds.size(), below.rounds.size()); ++i) {
-    const auto bottom = static_cast<double>(below.rounds[i].latency.quantile(0.5));
-    ratios.push_back(static_cast<double>(above.rounds[i].latency.quantile(0.5)) / bottom);
-  }
-  std::sort(ratios.begin(), ratios.end());
-  Ratio ratio{std::move(name), std::move(goal)};
-  if (!ratios.empty()) {
-    ratio.median = ratios[ratios.size() / 2];
-    ratio.lowest = ratios.front();
-    ratio.highest = ratios.back();
-  }
-  return ratio;
 }
 
 std::string to_json(const std::vector<Case>& cases, const std::vector<Ratio>& ratios) {
@@ -113,21 +123,37 @@ std::string to_json(const std::vector<Case>& cases, const std::vector<Ratio>& ra
     if (one.not_measured.empty()) {
       report["cases"].push_back(to_json(one));
     } else {
-      report["not_measured"].push_back({{"name", one.name},
-                                        {"placement", one.placement},
-                                        {"bytes", one.bytes},
-                                        {"why", one.not_measured}});
+      Json absent = key_json(one.key);
+      absent["why"] = one.not_measured;
+      report["not_measured"].push_back(std::move(absent));
     }
   }
   report["ratios"] = Json::array();
   for (const Ratio& ratio : ratios) {
     report["ratios"].push_back({{"name", ratio.name},
+                                {"figure", name_of(ratio.figure)},
                                 {"goal", ratio.goal},
                                 {"median", ratio.median},
                                 {"lowest", ratio.lowest},
                                 {"highest", ratio.highest}});
   }
   return report.dump(1) + "\n";
+}
+
+static std::string row_text(const Case& one) {
+  std::string text = "| " + one.key.name + " | " + one.key.placement + " | " +
+                     size_text(one.key.bytes) + " | " + std::to_string(one.key.depth) + " | " +
+                     std::to_string(one.key.callers) + " | " +
+                     rate_text(median_of(one, &Sample::calls_per_second));
+  const Histogram all = all_rounds(one);
+  for (const double part : {0.5, 0.9, 0.99, 0.999}) {
+    text += " | " + time_text(static_cast<double>(all.quantile(part)));
+  }
+  const double doorbells = median_of(one, &Sample::doorbells);
+  return text + " | " + time_text(static_cast<double>(all.max())) + " | " +
+         time_text(median_of(one, &Sample::caller_cpu_ns)) + " | " +
+         time_text(median_of(one, &Sample::server_cpu_ns)) + " | " +
+         (doorbells < 0 ? "" : figure_text(doorbells)) + " |\n";
 }
 
 std::string to_markdown(const std::vector<Case>& cases, const std::vector<Ratio>& ratios) {
@@ -137,24 +163,20 @@ std::string to_markdown(const std::vector<Case>& cases, const std::vector<Ratio>
     text.append("- ").append(name).append(": ").append(value).append("\n");
   }
   text +=
-      "\n| what | where | size | p50 | p90 | p99 | p99.9 | max | CPU caller | CPU server |\n"
-      "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+      "\n| what | where | size | depth | callers | calls | p50 | p90 | p99 | p99.9 | max "
+      "| CPU caller | CPU server | doorbells |\n"
+      "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
   for (const Case& one : cases) {
-    if (!one.not_measured.empty()) {
-      absent += "- " + one.name + ", " + one.placement + ", " + size_text(one.bytes) + ": " +
-                one.not_measured.substr(0, one.not_measured.find('\n')) + "\n";
-      continue;
+    if (one.not_measured.empty()) {
+      text += row_text(one);
+    } else {
+      absent += "- " + one.key.name + ", " + one.key.placement + ", " + size_text(one.key.bytes) +
+                ": " + one.not_measured.substr(0, one.not_measured.find('\n')) + "\n";
     }
-    text += "| " + one.name + " | " + one.placement + " | " + size_text(one.bytes);
-    const Histogram all = all_rounds(one);
-    for (const double part : {0.5, 0.9, 0.99, 0.999}) {
-      text += " | " + time_text(static_cast<double>(all.quantile(part)));
-    }
-    text += " | " + time_text(static_cast<double>(all.max())) + " | " +
-            time_text(median_of(one, &Sample::caller_cpu_ns)) + " | " +
-            time_text(median_of(one, &Sample::server_cpu_ns)) + " |\n";
   }
-  text += "\n| ratio of p50 | median of the rounds | range | goal |\n| --- | --- | --- | --- |\n";
+  text +=
+      "\n| ratio (of p50, where nothing else is said) | median of the rounds | range | goal |\n| "
+      "--- | --- | --- | --- |\n";
   for (const Ratio& ratio : ratios) {
     text += "| " + ratio.name + " | " + figure_text(ratio.median) + " | " +
             figure_text(ratio.lowest) + " to " + figure_text(ratio.highest) + " | " + ratio.goal +

@@ -20,6 +20,7 @@ struct Placement {
 
 struct Sample {
   Histogram latency;
+  double calls_per_second = -1;  // of all callers together
   // CPU time of each side for one call, in nanoseconds; negative = not known.
   double caller_cpu_ns = -1;
   double server_cpu_ns = -1;
@@ -43,8 +44,31 @@ std::unique_ptr<Peer> make_futex(Placement placement);
 std::unique_ptr<Peer> make_eventfd(Placement placement);
 std::unique_ptr<Peer> make_unix_socket(Placement placement);
 std::unique_ptr<Peer> make_memcpy(Placement placement, size_t bytes);
-// Redis 7 GET over a unix socket, one connection, no persistence. `poll`: the client polls the
-// socket instead of sleeping in it.
-std::unique_ptr<Peer> make_redis(Placement placement, size_t bytes, bool poll);
+// Redis 7 GET over a unix socket, no persistence.
+struct RedisUse {
+  size_t bytes = 64;
+  bool poll = false;         // the client polls the socket instead of sleeping in it
+  uint32_t depth = 1;        // requests written at once on each connection, and then read
+  uint32_t connections = 1;  // of one client, which serves them in turn
+};
+std::unique_ptr<Peer> make_redis(Placement placement, RedisUse use);
+
+// What several pairs of programs need beside them, such as iceoryx's RouDi.
+class PeerDaemon {
+ public:
+  virtual ~PeerDaemon() = default;
+  virtual std::optional<std::string> open() = 0;  // starts it once; as Peer::open()
+};
+std::shared_ptr<PeerDaemon> make_roudi();
+// A peer in programs of its own, which lie beside the driver's (program_side.h).
+struct ProgramPeer {
+  std::string program;
+  std::string mode;
+  size_t bytes = 0;
+  std::string package;  // what it is built from, for who lacks it
+  std::shared_ptr<PeerDaemon> daemon = nullptr;
+};
+std::unique_ptr<Peer> make_program(Placement placement, ProgramPeer what);
+std::string folder_of_this_program();
 
 }  // namespace rtsup::bench

@@ -1,5 +1,6 @@
-// Redis GET over a unix socket: a redis-server of our own with persistence off and no TCP port, one
-// connection, the request written in RESP by hand, so that no client library's time is counted.
+// Redis GET over a unix socket: a redis-server of our own with persistence off and no TCP port, the
+// request written in RESP by hand, so that no client library's time is counted. Pipelined, one
+// write carries all requests of a connection, and the answers are read as they come.
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -21,12 +22,11 @@ namespace {
 
 class Redis : public Peer {
  public:
-  Redis(Placement placement, size_t bytes, bool poll)
-      : placement_(placement), bytes_(bytes), poll_(poll) {}
+  Redis(Placement placement, RedisUse use) : placement_(placement), use_(use) {}
 
   ~Redis() override {
-    if (socket_ >= 0) {
-      close(socket_);
+    for (const int connection : connections_) {
+      close(connection);
     }
     if (pid_ > 0) {
       kill(pid_, SIGTERM);
@@ -59,19 +59,33 @@ class Redis : public Peer {
       return "redis-server is not installed";
     }
     pin_to_cpu(pid_, placement_.server);
-    if (!connect_to(path)) {
-      return "redis-server does not answer";
+    for (uint32_t i = 0; i < use_.connections; ++i) {
+      if (!connect_to(path)) {
+        return "redis-server does not answer";
+      }
     }
-    const std::string size = std::to_string(bytes_);
-    ask("*3\r\n$3\r\nSET\r\n$4\r\nitem\r\n$" + size + "\r\n" + std::string(bytes_, 'v') + "\r\n",
-        std::strlen("+OK\r\n"));
+    const std::string size = std::to_string(use_.bytes);
+    send_all(connections_[0], "*3\r\n$3\r\nSET\r\n$4\r\nitem\r\n$" + size + "\r\n" +
+                                  std::string(use_.bytes, 'v') + "\r\n");
+    receive_all(connections_[0], std::strlen("+OK\r\n"));
     return std::nullopt;
   }
 
   std::optional<Sample> run(uint32_t calls) override {
-    const std::string request = "*2\r\n$3\r\nGET\r\n$4\r\nitem\r\n";
-    const size_t answer = 1 + std::to_string(bytes_).size() + 2 + bytes_ + 2;
-    return measure(calls, placement_.caller, pid_, [&] { ask(request, answer); });
+    std::string requests;
+    for (uint32_t i = 0; i < use_.depth; ++i) {
+      requests += "*2\r\n$3\r\nGET\r\n$4\r\nitem\r\n";
+    }
+    const size_t answer = 1 + std::to_string(use_.bytes).size() + 2 + use_.bytes + 2;
+    const auto turn = [&] {
+      for (const int connection : connections_) {
+        send_all(connection, requests);
+      }
+      for (const int connection : connections_) {
+        receive_all(connection, answer * use_.depth);
+      }
+    };
+    return measure(calls, placement_.caller, pid_, turn, use_.depth * use_.connections);
   }
 
  private:
@@ -80,30 +94,32 @@ class Redis : public Peer {
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
     for (int attempt = 0; attempt < 200; ++attempt) {
-      socket_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-      if (connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
+      const int made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      if (connect(made, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
+        connections_.push_back(made);
         return true;
       }
-      close(socket_);
-      socket_ = -1;
+      close(made);
       ::poll(nullptr, 0, 25);
     }
     return false;
   }
 
-  // Sends the whole request and reads exactly `answer_bytes`.
-  void ask(const std::string& request, size_t answer_bytes) {
-    for (size_t sent = 0; sent < request.size();) {
-      const ssize_t n = write(socket_, request.data() + sent, request.size() - sent);
+  static void send_all(int connection, const std::string& text) {
+    for (size_t sent = 0; sent < text.size();) {
+      const ssize_t n = write(connection, text.data() + sent, text.size() - sent);
       if (n <= 0) {
         fail("write to Redis");
       }
       sent += static_cast<size_t>(n);
     }
-    answer_.resize(answer_bytes);
-    for (size_t got = 0; got < answer_bytes;) {
+  }
+
+  void receive_all(int connection, size_t bytes) {
+    answer_.resize(bytes);
+    for (size_t got = 0; got < bytes;) {
       const ssize_t n =
-          recv(socket_, answer_.data() + got, answer_bytes - got, poll_ ? MSG_DONTWAIT : 0);
+          recv(connection, answer_.data() + got, bytes - got, use_.poll ? MSG_DONTWAIT : 0);
       if (n > 0) {
         got += static_cast<size_t>(n);
       } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
@@ -113,18 +129,17 @@ class Redis : public Peer {
   }
 
   Placement placement_;
-  size_t bytes_;
-  bool poll_;
+  RedisUse use_;
   std::string folder_;
   pid_t pid_ = 0;
-  int socket_ = -1;
+  std::vector<int> connections_;
   std::string answer_;
 };
 
 }  // namespace
 
-std::unique_ptr<Peer> make_redis(Placement placement, size_t bytes, bool poll) {
-  return std::make_unique<Redis>(placement, bytes, poll);
+std::unique_ptr<Peer> make_redis(Placement placement, RedisUse use) {
+  return std::make_unique<Redis>(placement, use);
 }
 
 }  // namespace rtsup::bench

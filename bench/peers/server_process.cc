@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -33,6 +34,25 @@ uint64_t cpu_time_ns(pid_t pid) {
     fail("CPU clock of a process");
   }
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+const Stopwatch& stopwatch() {
+  static const Stopwatch made;
+  return made;
+}
+
+void add_report(Sample& sample, const CallerReport& report) {
+  const auto before = static_cast<double>(sample.latency.count());
+  const auto added = static_cast<double>(report.latency.count());
+  sample.latency.merge(report.latency);
+  if (report.elapsed_ns != 0) {
+    const double rate = added * 1e9 / static_cast<double>(report.elapsed_ns);
+    sample.calls_per_second = std::max(sample.calls_per_second, 0.0) + rate;
+  }
+  if (added != 0) {
+    const double cpu = std::max(sample.caller_cpu_ns, 0.0) * before;
+    sample.caller_cpu_ns = (cpu + static_cast<double>(report.cpu_ns)) / (before + added);
+  }
 }
 
 ServerProcess::ServerProcess(int cpu, const std::function<void()>& serve) : pid_(fork()) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "bench/ipc/caller_report.h"
 #include "bench/ipc/stopwatch.h"
 #include "bench/peers/peer.h"
 
@@ -32,29 +33,45 @@ class ServerProcess {
 
 inline constexpr uint32_t kWarmUpCalls = 200;
 
-// Runs `call` kWarmUpCalls + `calls` times on the caller's CPU and measures it; `server` = 0: no
-// process on the other side.
-template <typename Call>
-Sample measure(uint32_t calls, int cpu, pid_t server, Call&& call) {
-  static const Stopwatch stopwatch;
-  pin_to_cpu(0, cpu);
-  for (uint32_t i = 0; i < kWarmUpCalls; ++i) {
-    call();
+const Stopwatch& stopwatch();  // made by the first who asks
+
+// Turns of `group` calls each, until there are `calls`, after a warm-up.
+template <typename Turn>
+CallerReport report_on(uint32_t calls, uint32_t group, Turn&& turn) {
+  const Stopwatch& watch = stopwatch();
+  for (uint32_t i = 0; i < kWarmUpCalls; i += group) {
+    turn();
   }
-  Sample sample;
-  const uint64_t caller_before = cpu_time_ns(0);
-  const uint64_t server_before = server == 0 ? 0 : cpu_time_ns(server);
-  uint64_t before = ticks();
-  for (uint32_t i = 0; i < calls; ++i) {
-    call();
+  CallerReport report;
+  const uint64_t cpu = cpu_time_ns(0);
+  const uint64_t start = ticks();
+  uint64_t before = start;
+  for (uint32_t i = 0; i < calls; i += group) {
+    turn();
     const uint64_t after = ticks();
-    sample.latency.add(stopwatch.to_ns(after - before));
+    report.latency.add(watch.to_ns(after - before), group);
     before = after;
   }
-  const double n = calls;
-  sample.caller_cpu_ns = static_cast<double>(cpu_time_ns(0) - caller_before) / n;
+  report.elapsed_ns = watch.to_ns(before - start);
+  report.cpu_ns = cpu_time_ns(0) - cpu;
+  return report;
+}
+
+// Adds a caller's report to the sample of all callers of one run.
+void add_report(Sample& sample, const CallerReport& report);
+
+// Runs `turn` on the caller's CPU and measures it; `server` = 0: no process on the other side.
+template <typename Turn>
+Sample measure(uint32_t calls, int cpu, pid_t server, Turn&& turn, uint32_t group = 1) {
+  pin_to_cpu(0, cpu);
+  stopwatch();  // before the server's time counts
+  const uint64_t server_before = server == 0 ? 0 : cpu_time_ns(server);
+  const CallerReport report = report_on(calls, group, turn);
+  Sample sample;
+  add_report(sample, report);
   if (server != 0) {
-    sample.server_cpu_ns = static_cast<double>(cpu_time_ns(server) - server_before) / n;
+    sample.server_cpu_ns = static_cast<double>(cpu_time_ns(server) - server_before) /
+                           static_cast<double>(report.latency.count() + kWarmUpCalls);
   }
   return sample;
 }

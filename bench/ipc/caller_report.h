@@ -1,0 +1,26 @@
+// CallerReport: what one caller measured, and how it crosses from its process to the driver.
+// Units:   nanoseconds. A call that was one of several under way counts with the time of the whole
+//          group: from the first one sent to the last one answered.
+// Threads: one at a time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "bench/ipc/histogram.h"
+
+namespace rtsup::bench {
+
+struct CallerReport {
+  uint64_t cpu_ns = 0;      // of the whole caller, for all calls
+  uint64_t elapsed_ns = 0;  // for all calls
+  Histogram latency;
+
+  // "CPU_NS ELAPSED_NS HISTOGRAM".
+  std::string to_text() const;
+  static std::optional<CallerReport> parse(std::string_view text);
+};
+
+}  // namespace rtsup::bench

@@ -1,0 +1,116 @@
+#include "bench/ipc/cases.h"
+
+#include <algorithm>
+
+#include "bench/ipc/base.h"
+
+namespace rtsup::bench {
+namespace {
+
+constexpr Placement kSame{0, 0};
+constexpr Placement kAcross{0, 1};
+constexpr uint32_t kFastCalls = 20000;  // below a microsecond each
+constexpr uint32_t kSlowCalls = 2000;   // some microseconds each
+constexpr uint32_t kLargeCalls = 200;   // up to a millisecond each
+constexpr uint32_t kPipelineDepth = 32;
+
+class Cases {
+ public:
+  explicit Cases(std::string only) : only_(std::move(only)) {}
+
+  void add(CaseKey key, uint32_t calls, std::unique_ptr<Peer> peer) {
+    if (key.name.find(only_) == std::string::npos) {
+      return;
+    }
+    Case made;
+    made.calls_per_round = key.bytes >= 256 * 1024 ? kLargeCalls
+                           : key.bytes >= 16384    ? std::min(calls, kSlowCalls)
+                                                   : calls;
+    made.key = std::move(key);
+    made.peer = std::move(peer);
+    all_.push_back(std::move(made));
+  }
+  std::vector<Case> take() { return std::move(all_); }
+
+ private:
+  std::string only_;
+  std::vector<Case> all_;
+};
+
+void add_floors(Cases& cases) {
+  cases.add({"floor: cache line", kSpinning, 64}, kFastCalls, make_cache_line(kAcross));
+  cases.add({"floor: futex", kOneCpu, 0}, kSlowCalls, make_futex(kSame));
+  cases.add({"floor: futex", kTwoCpus, 0}, kSlowCalls, make_futex(kAcross));
+  cases.add({"floor: eventfd", kOneCpu, 0}, kSlowCalls, make_eventfd(kSame));
+  cases.add({"floor: eventfd", kTwoCpus, 0}, kSlowCalls, make_eventfd(kAcross));
+  cases.add({"floor: unix socket", kOneCpu, 64}, kSlowCalls, make_unix_socket(kSame));
+  cases.add({"floor: unix socket", kTwoCpus, 64}, kSlowCalls, make_unix_socket(kAcross));
+  cases.add({"floor: memcpy", kOneCpu, kMiB}, kLargeCalls, make_memcpy(kSame, kMiB));
+}
+
+void add_redis(Cases& cases) {
+  for (const size_t bytes : {size_t{64}, kMiB}) {
+    cases.add({"redis GET", kOneCpu, bytes}, kSlowCalls, make_redis(kSame, {bytes}));
+    cases.add({"redis GET", kTwoCpus, bytes}, kSlowCalls, make_redis(kAcross, {bytes}));
+  }
+  cases.add({"redis GET", kClientPolls, 64}, kSlowCalls, make_redis(kAcross, {64, true}));
+  for (const uint32_t connections : kRedisConnections) {
+    for (const bool poll : {false, true}) {
+      cases.add({"redis GET", poll ? kClientPolls : kTwoCpus, 64, kPipelineDepth, connections},
+                kFastCalls, make_redis(kAcross, {64, poll, kPipelineDepth, connections}));
+    }
+  }
+}
+
+void add_programs(Cases& cases) {
+  const auto roudi = make_roudi();
+  const auto add = [&](const char* name, const char* placement, uint32_t calls, ProgramPeer what) {
+    what.bytes = 64;
+    cases.add({name, placement, 64}, calls,
+              make_program(placement == kOneCpu ? kSame : kAcross, std::move(what)));
+  };
+  for (const char* placement : {kOneCpu, kTwoCpus, kBothPoll}) {
+    const char* mode = placement == kBothPoll ? "poll" : "sleep";
+    add("grpc unary", placement, kSlowCalls, {"rtsup-bench-grpc", mode, 0, "libgrpc++-dev"});
+    add("capnproto rpc", placement, kSlowCalls, {"rtsup-bench-capnp", mode, 0, "libcapnp-dev"});
+  }
+  const auto iceoryx = [&](const char* mode) {
+    return ProgramPeer{"rtsup-bench-iceoryx", mode, 0, "libiceoryx-posh-dev", roudi};
+  };
+  add("iceoryx client/server", kSpinning, kFastCalls, iceoryx("poll"));
+  add("iceoryx client/server, WaitSet", kOneCpu, kSlowCalls, iceoryx("waitset"));
+  add("iceoryx client/server, WaitSet", kTwoCpus, kSlowCalls, iceoryx("waitset"));
+}
+
+Regime regime_of(const std::string& placement) {
+  return placement == kSpinning  ? Regime::kSpin
+         : placement == kOneCpu  ? Regime::kBlockSame
+         : placement == kTwoCpus ? Regime::kBlockAcross
+                                 : Regime::kAnywhere;
+}
+
+void add_base(Cases& cases, const Settings& settings) {
+  for (const std::string& placement : settings.placements) {
+    const auto base = std::make_shared<Base>(RTSUP_BUILD_DIR, regime_of(placement));
+    const uint32_t calls = placement == kSpinning ? kFastCalls : kSlowCalls;
+    for (const size_t bytes : settings.bytes) {
+      for (const char* verb : {"get", "echo"}) {
+        const std::string name = std::string("rtsup ") + (verb[0] == 'g' ? "state.get" : "echo");
+        cases.add({name, placement, bytes}, calls, make_base_peer(base, verb, bytes));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Case> make_cases(const Settings& settings) {
+  Cases cases(settings.only);
+  add_floors(cases);
+  add_redis(cases);
+  add_programs(cases);
+  add_base(cases, settings);
+  return cases.take();
+}
+
+}  // namespace rtsup::bench
