@@ -43,6 +43,9 @@ class DeadlineHeap {
     reserved_ += count;
     heap_.reserve(reserved_);
   }
+  // The owner of so many is gone. The memory stays, for the next one.
+  void reserve_less(size_t count) noexcept { reserved_ -= count; }
+  [[nodiscard]] size_t capacity() const noexcept { return heap_.capacity(); }
   void arm(Deadline& deadline, uint64_t when_ns) {
     disarm(deadline);
     deadline.when_ns_ = when_ns;

@@ -49,5 +49,16 @@ TEST(DeadlineHeapTest, WhatIsNotDueStays) {
   heap.disarm(late);
 }
 
+TEST(DeadlineHeapTest, OwnersThatComeAndGoDoNotMakeItGrow) {
+  DeadlineHeap heap;
+  heap.reserve_more(100);
+  const size_t capacity = heap.capacity();
+  for (int i = 0; i < 1000; ++i) {
+    heap.reserve_more(50);
+    heap.reserve_less(50);
+  }
+  EXPECT_LE(heap.capacity(), 2 * capacity);
+}
+
 }  // namespace
 }  // namespace rtsup::broker::channel

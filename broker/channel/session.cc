@@ -74,6 +74,7 @@ Session::~Session() {
   for (uint32_t i = 0; i < kCalls; ++i) {
     core_.deadlines.disarm(calls_[i]);
   }
+  core_.deadlines.reserve_less(kDeadlines);
 }
 
 Result<void> Session::introduce(int shard_page_fd) {

@@ -195,7 +195,9 @@ class Session final : public Endpoint {
   void check_unread();
 
   // Events (session_events.cc).
-  EventSlot* take_event_slot(EventSink* sink, uint64_t deadline_ns) noexcept;
+  EventSlot* find_event_slot() noexcept;
+  uint64_t next_correlation(const EventSlot& slot) noexcept;
+  static void take_event_slot(EventSlot& slot, uint64_t correlation) noexcept;
   void free_event(EventSlot& slot);
   void event_expired(EventSlot& slot);
   void event_answered(EventSlot& slot, const abi::Frame& frame, std::span<const std::byte> metadata,

@@ -21,43 +21,51 @@ bool Session::send(const Event& event, EventSink& sink) {
   abi::Frame frame;
   frame.opcode = event.opcode;
   frame.timeout_ns = event.deadline_ns > now ? event.deadline_ns - now : 1;
-  EventSlot* slot = take_event_slot(&sink, event.deadline_ns);
+  EventSlot* slot = find_event_slot();
   if (slot == nullptr) {
     return false;
   }
-  slot->depth = event.depth;
-  frame.correlation = slot->correlation;
+  frame.correlation = next_correlation(*slot);
+  // The slot is taken only afterwards: publishing may find that the session must end, which answers
+  // every event that was sent, and this one was not.
   if (!publish(frame, event.metadata, {.bytes = {}, .payload = event.payload})) {
-    slot->is_taken = false;
-    slot->sink = nullptr;
     // Not news of room at once: the observer would try again, and find the same, within this turn.
     is_blocked_ = true;
     make_dirty();
     return false;
   }
+  take_event_slot(*slot, frame.correlation);
+  slot->sink = &sink;
+  slot->depth = event.depth;
+  slot->deadline_ns = event.deadline_ns;
   ++events_open_;
   ++meters_.events;
   core_.deadlines.arm(*slot, event.deadline_ns);
   return true;
 }
 
-Session::EventSlot* Session::take_event_slot(EventSink* sink, uint64_t deadline_ns) noexcept {
-  for (uint32_t i = 0; i < kEvents; ++i) {
-    EventSlot& slot = events_[i];
-    if (slot.is_taken) {
-      continue;
+Session::EventSlot* Session::find_event_slot() noexcept {
+  for (EventSlot& slot : events_) {
+    if (!slot.is_taken) {
+      return &slot;
     }
-    slot.is_taken = true;
-    slot.is_overdue = false;
-    slot.sink = sink;
-    slot.depth = 0;
-    slot.window = 0;
-    slot.deadline_ns = deadline_ns;
-    // Never used again: the count only grows. The low bits name the slot.
-    slot.correlation = ++events_made_ * kEvents + i;
-    return &slot;
   }
   return nullptr;
+}
+
+// Never used again: the count only grows. The low bits name the slot.
+uint64_t Session::next_correlation(const EventSlot& slot) noexcept {
+  return ++events_made_ * kEvents + static_cast<uint64_t>(&slot - events_.data());
+}
+
+void Session::take_event_slot(EventSlot& slot, uint64_t correlation) noexcept {
+  slot.is_taken = true;
+  slot.is_overdue = false;
+  slot.sink = nullptr;
+  slot.correlation = correlation;
+  slot.deadline_ns = DeadlineHeap::kNever;
+  slot.depth = 0;
+  slot.window = 0;
 }
 
 // Also answers the sink, when the worker has not.

@@ -49,7 +49,9 @@ bool Session::take_frame() {
   // Acquire: the frame and its bytes come before the index; partner: the worker's store in
   //          publishing.
   const uint64_t tail = up_.request_tail.load(std::memory_order_acquire);
-  if (tail - up_head_ > abi::kRingFrames) {  // also backwards: the difference is then huge
+  // Also backwards: the difference is then huge, or 0 where has_work() has just seen more.
+  const uint64_t advance = tail - up_head_;
+  if (advance == 0 || advance > abi::kRingFrames) {
     end(abi::ViolationReason::kIndexJump, tail);
     return false;
   }

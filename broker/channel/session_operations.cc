@@ -136,21 +136,21 @@ void Session::withdraw_window(uint32_t number) {
 
 // bytes 0: the worker shall unmap it.
 bool Session::offer(uint32_t number, uint32_t bytes) {
-  EventSlot* slot = take_event_slot(nullptr, DeadlineHeap::kNever);
+  EventSlot* slot = find_event_slot();
   if (slot == nullptr) {
     return false;
   }
-  slot->window = number;
-  slot->is_overdue = bytes == 0;  // here: it is taken back
   abi::Frame frame;
   frame.opcode = abi::op::kEventWindowOffer;
-  frame.correlation = slot->correlation;
+  frame.correlation = next_correlation(*slot);
   auto& builder = core_.offers.start();
   if (!publish(frame, core_.offers.finish(abi::CreateWindowOfferEvent(builder, number, bytes)),
                {})) {
-    slot->is_taken = false;
     return false;
   }
+  take_event_slot(*slot, frame.correlation);
+  slot->window = number;
+  slot->is_overdue = bytes == 0;  // here: it is taken back
   return true;
 }
 

@@ -316,9 +316,12 @@ void ShardLoop::handle_ready(uint64_t token) {
     return;
   }
   if ((token & kSessionToken) != 0) {
-    if (Session* session = find(static_cast<uint32_t>(token)); session != nullptr) {
+    const auto number = static_cast<uint32_t>(token);
+    if (Session* session = find(number); session != nullptr) {
       session->doorbell_rang();
-      heat(*session);
+      if (find(number) == session) {  // the observer may have detached it
+        heat(*session);
+      }
     }
     return;
   }

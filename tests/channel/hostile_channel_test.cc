@@ -305,6 +305,44 @@ TEST_F(HostileChannelTest, ALeaseGivenBackThatWasNeverHeld) {
   expect_ended(Reason::kLease);
 }
 
+// Of an event that was not sent nobody may be told: the services would answer its caller twice.
+class UntoldSink final : public broker::EventSink {
+ public:
+  void answered(Status, std::span<const std::byte>, const broker::Payload&) override {
+    ADD_FAILURE() << "an event that was not sent was answered";
+  }
+};
+
+TEST_F(HostileChannelTest, AForgedLeaseThatAnEventComesUpon) {
+  RawWorker worker(rig);
+  worker.publish(worker.request(abi::op::kSessionReady, ready_table()));
+  worker.wait_answers(1);
+  worker.up().released[worker.answer(0).lease].store(77);
+  UntoldSink sink;
+  rig.on_shard([&](broker::channel::Shard& shard) {
+    broker::Endpoint* endpoint = shard.pick({0});
+    ASSERT_NE(endpoint, nullptr);
+    const Table metadata = invoke_event_table();
+    EXPECT_FALSE(endpoint->send({.opcode = abi::op::kEventInvoke,
+                                 .metadata = metadata,
+                                 .payload = nullptr,
+                                 .deadline_ns = UINT64_MAX},
+                                sink));
+  });
+  expect_ended(Reason::kLease);
+}
+
+TEST_F(HostileChannelTest, AFloodOfDoorbellsWhoseSessionIsDetachedAtOnce) {
+  broker::channel::Shard* running = nullptr;
+  rig.on_shard([&](broker::channel::Shard& shard) { running = &shard; });
+  rig.records.on_violated = [&](SessionId session) { running->detach(session); };
+  RawWorker worker(rig);
+  while (rig.records.violation_count() == 0) {
+    worker.ring();
+  }
+  expect_ended(Reason::kFlood);
+}
+
 TEST_F(HostileChannelTest, ALibraryOfAnotherMajorVersion) {
   auto socket = rig.attach(kHostile);
   // Attaches by hand: the header's version must differ before the acknowledgement.

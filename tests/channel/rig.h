@@ -41,6 +41,9 @@ class Records : public broker::channel::SessionObserver {
     note([&] { drained_.push_back(session.value); });
   }
   void violated(SessionId session, abi::ViolationReason reason, uint64_t number) override {
+    if (on_violated) {
+      on_violated(session);
+    }
     note([&] { violations_.push_back({session, reason, number}); });
   }
   void gone(SessionId session, const broker::Principal&,
@@ -63,6 +66,8 @@ class Records : public broker::channel::SessionObserver {
     const std::lock_guard lock(mutex_);
     return violations_.size();
   }
+
+  std::function<void(SessionId)> on_violated;  // called first, on the shard's thread
 
   std::vector<uint32_t> ready_;
   std::vector<std::pair<uint32_t, uint8_t>> failed_;
