@@ -52,9 +52,7 @@ std::optional<uint32_t> DownMemory::reclaim() noexcept {
   for (uint64_t left = held_; left != 0; left &= left - 1) {
     const auto index = static_cast<uint32_t>(std::countr_zero(left));
     Held& held = leases_[index];
-    // Acquire: the worker's reads of the lease come before its reuse; partner: the worker's release
-    //          store.
-    const uint32_t word = up_.released[index].load(std::memory_order_acquire);
+    const uint32_t word = up_.released(index);
     if (word == held.generation - 1) {
       continue;
     }

@@ -13,6 +13,7 @@
 
 #include "abi/block_map.h"
 #include "abi/layout.h"
+#include "broker/channel/up_region.h"
 #include "sys/memory.h"
 
 namespace rtsup::broker::channel {
@@ -28,7 +29,7 @@ struct Lease {
 
 class DownMemory {
  public:
-  DownMemory(std::span<std::byte> down, const abi::UpHeader& up) noexcept : down_(down), up_(up) {}
+  DownMemory(std::span<std::byte> down, const UpRegion& up) noexcept : down_(down), up_(up) {}
 
   static bool needs_window(size_t bytes) noexcept { return bytes > abi::kInlineBytesMax; }
 
@@ -76,7 +77,7 @@ class DownMemory {
   }
 
   std::span<std::byte> down_;
-  const abi::UpHeader& up_;
+  const UpRegion& up_;
   abi::BlockMap<kArenaBytes> arena_;
   std::array<Held, abi::kLeases> leases_;
   uint64_t held_ = 0;  // one bit a lease

@@ -38,9 +38,8 @@ Session::Session(ShardCore& core, Attachment attachment, sys::ReadableRegion up,
       principal_(std::move(attachment.principal)),
       concurrency_(std::clamp(attachment.concurrency, 1U, abi::kRingFrames / 2)),
       socket_(std::move(attachment.socket)),
-      up_region_(std::move(up)),
       down_region_(std::move(down)),
-      up_(*reinterpret_cast<const abi::UpHeader*>(up_region_.mapping.bytes().data())),
+      up_(std::move(up)),
       down_(header_of<abi::DownHeader>(down_region_.mapping.bytes())),
       memory_(down_region_.mapping.bytes(), up_),
       metadata_memory_(
@@ -84,7 +83,7 @@ Result<void> Session::introduce(int shard_page_fd) {
       {abi::ItemKind::kShard, 0, abi::kHeaderBytes},
       {abi::ItemKind::kDoorbell, 0, 0},
   };
-  const int fds[] = {up_region_.fd.get(), down_region_.fd.get(), shard_page_fd, doorbell_.fd()};
+  const int fds[] = {up_.fd(), down_region_.fd.get(), shard_page_fd, doorbell_.fd()};
   RTSUP_TRY(send_message(abi::SessionVerb::kAttach, items, fds));
   core_.deadlines.arm(attach_deadline_, core_.now_ns + core_.options.attach_timeout_ns);
   return {};
@@ -105,10 +104,8 @@ Result<void> Session::send_message(abi::SessionVerb verb, std::span<const abi::S
 }
 
 bool Session::has_work() const noexcept {
-  // seq_cst: with the shard's sleep flag and `hot` the Dekker pattern of abi/layout.h; partner: the
-  // worker's publication.
   return (state_ == State::kAttached || state_ == State::kReady) && !is_stalled_ &&
-         up_.request_tail.load() != up_head_;
+         up_.request_tail() != up_head_;
 }
 
 void Session::set_hot(bool hot) noexcept {
@@ -135,25 +132,22 @@ void Session::doorbell_rang() {
 void Session::check_attached() {
   // Rule 9: before the base touches the regions, the worker must have, or the base would pay for
   // them.
-  for (const int fd : {up_region_.fd.get(), down_region_.fd.get()}) {
+  for (const int fd : {up_.fd(), down_region_.fd.get()}) {
     if (const auto whole = sys::check_no_hole(fd, abi::kRegionBytes); !whole) {
       end(abi::ViolationReason::kRegionHole, static_cast<uint64_t>(whole.error().number));
       return;
     }
   }
-  // Acquire: the header's version comes before; partner: the worker's release store.
-  if (up_.attached_epoch.load(std::memory_order_acquire) != epoch_) {
+  if (up_.attached_epoch() != epoch_) {
     return;  // a doorbell too early: the deadline decides
   }
-  uint16_t version[2];
-  abi::copy_once(&version[0], &up_.abi_major, sizeof version[0]);
-  abi::copy_once(&version[1], &up_.abi_minor, sizeof version[1]);
-  if (version[0] != abi::kAbiMajor) {
-    end(abi::ViolationReason::kAbiVersion, (uint64_t{version[0]} << 16) | version[1]);
+  const UpRegion::Version version = up_.version();
+  if (version.major != abi::kAbiMajor) {
+    end(abi::ViolationReason::kAbiVersion, (uint64_t{version.major} << 16) | version.minor);
     return;
   }
   core_.deadlines.disarm(attach_deadline_);
-  up_region_.fd.reset();
+  up_.close_fd();
   down_region_.fd.reset();
   state_ = State::kAttached;
 }

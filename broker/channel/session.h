@@ -12,9 +12,9 @@
 #include <array>
 
 #include "abi/session_message.h"
-#include "abi/shared_copy.h"
 #include "broker/channel/core.h"
 #include "broker/channel/down_memory.h"
+#include "broker/channel/up_region.h"
 #include "broker/channel/up_windows.h"
 #include "sys/event.h"
 
@@ -24,11 +24,11 @@ namespace rtsup::broker::channel {
 class RegionPayload final : public Payload {
  public:
   RegionPayload() noexcept = default;
-  RegionPayload(std::span<const std::byte> bytes, uint32_t window, SessionMeters* meters) noexcept
+  RegionPayload(WorkerBytes bytes, uint32_t window, SessionMeters* meters) noexcept
       : bytes_(bytes), window_(window), unread_(bytes.size()), meters_(meters) {}
   [[nodiscard]] size_t size() const noexcept override { return bytes_.size(); }
   void copy(size_t offset, std::span<std::byte> out) const noexcept override {
-    abi::copy_once(out.data(), bytes_.data() + offset, out.size());
+    bytes_.copy(offset, out);
     unread_ -= out.size() < unread_ ? out.size() : unread_;
     meters_->bytes_copied += out.size();
   }
@@ -36,7 +36,7 @@ class RegionPayload final : public Payload {
   [[nodiscard]] uint32_t window() const noexcept { return window_; }
 
  private:
-  std::span<const std::byte> bytes_;
+  WorkerBytes bytes_;
   uint32_t window_ = 0;
   mutable size_t unread_ = 0;
   SessionMeters* meters_ = nullptr;
@@ -134,6 +134,7 @@ class Session final : public Endpoint {
     uint64_t deadline_ns = 0;
     uint32_t depth = 0;
     uint32_t window = 0;
+    uint16_t opcode = 0;
     bool is_taken = false;
     bool is_overdue = false;
   };
@@ -164,9 +165,9 @@ class Session final : public Endpoint {
   void check_attached();
   bool take_frame();
   bool check_frame(const abi::Frame& frame);
-  bool resolve(const abi::Range& range, std::span<const std::byte>& bytes) const noexcept;
+  bool resolve(const abi::Range& range, WorkerBytes& bytes) const noexcept;
   bool take_request(const abi::Frame& frame);
-  bool copy_metadata(const abi::Frame& frame, std::span<const std::byte> source,
+  bool copy_metadata(const abi::Frame& frame, const WorkerBytes& source,
                      const abi::Operation& operation, SessionCall& call);
   void begin_call(const abi::Frame& frame, SessionCall& call);
   void handle_call(SessionCall& call);
@@ -197,7 +198,7 @@ class Session final : public Endpoint {
   // Events (session_events.cc).
   EventSlot* find_event_slot() noexcept;
   uint64_t next_correlation(const EventSlot& slot) noexcept;
-  static void take_event_slot(EventSlot& slot, uint64_t correlation) noexcept;
+  static void take_event_slot(EventSlot& slot, const abi::Frame& frame) noexcept;
   void free_event(EventSlot& slot);
   void event_expired(EventSlot& slot);
   void event_answered(EventSlot& slot, const abi::Frame& frame, std::span<const std::byte> metadata,
@@ -225,9 +226,8 @@ class Session final : public Endpoint {
   bool is_hot_ = false;
   sys::UniqueFd socket_;
   sys::EventFd doorbell_;
-  sys::ReadableRegion up_region_;
   sys::WritableRegion down_region_;
-  const abi::UpHeader& up_;
+  UpRegion up_;
   abi::DownHeader& down_;
 
   // Rule 1: these private copies are the truth, what stands in shared memory is only their

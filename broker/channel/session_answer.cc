@@ -246,9 +246,7 @@ bool Session::has_ring_room() {
   if (tail_ - down_head_ < abi::kRingFrames) {
     return true;
   }
-  // Acquire: the worker has copied the frames before their slots are used again; partner: its
-  //          release store.
-  const uint64_t head = up_.down_head.load(std::memory_order_acquire);
+  const uint64_t head = up_.down_head();
   if (head - down_head_ > tail_ - down_head_) {
     end(abi::ViolationReason::kIndexJump, head);
     return false;
@@ -307,7 +305,7 @@ bool Session::publish(abi::Frame& frame, std::span<const std::byte> metadata, co
 }
 
 void Session::ring_worker() {
-  if (state_ < State::kEnded && up_.asleep.load() != 0) {
+  if (state_ < State::kEnded && up_.is_asleep()) {
     ++meters_.doorbells_sent;
     down_.wake_word.fetch_add(1);
     sys::futex_wake(down_.wake_word, 1);

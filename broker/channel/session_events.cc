@@ -34,7 +34,7 @@ bool Session::send(const Event& event, EventSink& sink) {
     make_dirty();
     return false;
   }
-  take_event_slot(*slot, frame.correlation);
+  take_event_slot(*slot, frame);
   slot->sink = &sink;
   slot->depth = event.depth;
   slot->deadline_ns = event.deadline_ns;
@@ -58,11 +58,12 @@ uint64_t Session::next_correlation(const EventSlot& slot) noexcept {
   return ++events_made_ * kEvents + static_cast<uint64_t>(&slot - events_.data());
 }
 
-void Session::take_event_slot(EventSlot& slot, uint64_t correlation) noexcept {
+void Session::take_event_slot(EventSlot& slot, const abi::Frame& frame) noexcept {
   slot.is_taken = true;
   slot.is_overdue = false;
   slot.sink = nullptr;
-  slot.correlation = correlation;
+  slot.correlation = frame.correlation;
+  slot.opcode = frame.opcode;
   slot.deadline_ns = DeadlineHeap::kNever;
   slot.depth = 0;
   slot.window = 0;

@@ -46,9 +46,7 @@ void Session::take_up(uint32_t frames_max) {
 
 // False when the session has ended or must wait.
 bool Session::take_frame() {
-  // Acquire: the frame and its bytes come before the index; partner: the worker's store in
-  //          publishing.
-  const uint64_t tail = up_.request_tail.load(std::memory_order_acquire);
+  const uint64_t tail = up_.request_tail();
   // Also backwards: the difference is then huge, or 0 where has_work() has just seen more.
   const uint64_t advance = tail - up_head_;
   if (advance == 0 || advance > abi::kRingFrames) {
@@ -59,9 +57,7 @@ bool Session::take_frame() {
     is_stalled_ = true;
     return false;
   }
-  const size_t slot = abi::kRingOffset + (up_head_ & (abi::kRingFrames - 1)) * sizeof(abi::Frame);
-  abi::Frame frame;
-  abi::copy_once(&frame, up_region_.mapping.bytes().data() + slot, sizeof frame);
+  const abi::Frame frame = up_.frame(up_head_);
   if (!check_frame(frame)) {
     return false;
   }
@@ -97,23 +93,23 @@ bool Session::check_frame(const abi::Frame& frame) {
 }
 
 // Rule 2: in 64 bits and without overflow, against sizes that only the base knows.
-bool Session::resolve(const abi::Range& range, std::span<const std::byte>& bytes) const noexcept {
+bool Session::resolve(const abi::Range& range, WorkerBytes& bytes) const noexcept {
   if (range.length == 0) {
     return range.offset == 0 && range.window == 0;
   }
-  const auto window = range.window == 0 ? up_region_.mapping.bytes() : windows_.bytes(range.window);
+  const WorkerBytes window = range.window == 0 ? up_.bytes() : windows_.bytes(range.window);
   const uint64_t first = range.window == 0 ? abi::kArenaOffset : 0;
   const uint64_t size = window.size();
   if (range.offset < first || range.offset > size || range.length > size - range.offset) {
     return false;
   }
-  bytes = window.subspan(range.offset, range.length);
+  bytes = window.part(range.offset, range.length);
   return true;
 }
 
 bool Session::take_request(const abi::Frame& frame) {
-  std::span<const std::byte> metadata;
-  std::span<const std::byte> payload;
+  WorkerBytes metadata;
+  WorkerBytes payload;
   if (!resolve(frame.metadata, metadata) || !resolve(frame.payload, payload)) {
     end(abi::ViolationReason::kRange,
         frame.metadata.length > 0 ? frame.metadata.offset : frame.payload.offset);
@@ -141,7 +137,7 @@ bool Session::take_request(const abi::Frame& frame) {
   return true;
 }
 
-bool Session::copy_metadata(const abi::Frame& frame, std::span<const std::byte> source,
+bool Session::copy_metadata(const abi::Frame& frame, const WorkerBytes& source,
                             const abi::Operation& operation, SessionCall& call) {
   if (source.size() > operation.metadata_max) {
     end(abi::ViolationReason::kMetadataSize, source.size());
@@ -157,7 +153,7 @@ bool Session::copy_metadata(const abi::Frame& frame, std::span<const std::byte> 
     return false;
   }
   std::byte* to = metadata_memory_.get() + *place;
-  abi::copy_once(to, source.data(), source.size());
+  source.copy(0, {to, source.size()});
   meters_.bytes_copied += source.size();
   call.metadata_ = {to, source.size()};
   if (!verify(call.metadata_, operation, operation.verify_request)) {
@@ -222,8 +218,8 @@ void Session::handle_call(SessionCall& call) {
 }
 
 void Session::take_answer(const abi::Frame& frame) {
-  std::span<const std::byte> metadata;
-  std::span<const std::byte> bytes;
+  WorkerBytes metadata;
+  WorkerBytes bytes;
   if (!resolve(frame.metadata, metadata) || !resolve(frame.payload, bytes)) {
     end(abi::ViolationReason::kRange,
         frame.metadata.length > 0 ? frame.metadata.offset : frame.payload.offset);
@@ -234,14 +230,12 @@ void Session::take_answer(const abi::Frame& frame) {
     end(abi::ViolationReason::kCorrelation, frame.correlation);
     return;
   }
-  const abi::Operation& operation =
-      *abi::find_operation(slot.sink == nullptr && slot.window != 0 ? abi::op::kEventWindowOffer
-                                                                    : abi::op::kEventInvoke);
+  const abi::Operation& operation = *abi::find_operation(slot.opcode);
   if (metadata.size() > operation.metadata_max) {
     end(abi::ViolationReason::kMetadataSize, metadata.size());
     return;
   }
-  abi::copy_once(core_.scratch.get(), metadata.data(), metadata.size());
+  metadata.copy(0, {core_.scratch.get(), metadata.size()});
   meters_.bytes_copied += metadata.size();
   const std::span<const std::byte> copy(core_.scratch.get(), metadata.size());
   const bool is_ok = frame.status == static_cast<uint8_t>(Status::kOk);

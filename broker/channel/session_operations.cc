@@ -148,7 +148,7 @@ bool Session::offer(uint32_t number, uint32_t bytes) {
                {})) {
     return false;
   }
-  take_event_slot(*slot, frame.correlation);
+  take_event_slot(*slot, frame);
   slot->window = number;
   slot->is_overdue = bytes == 0;  // here: it is taken back
   return true;

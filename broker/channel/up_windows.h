@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "abi/layout.h"
+#include "broker/channel/up_region.h"
 #include "sys/memory.h"
 
 namespace rtsup::broker::channel {
@@ -51,9 +52,9 @@ class UpWindows {
     return true;
   }
   // The bytes of a usable window; empty otherwise.
-  [[nodiscard]] std::span<const std::byte> bytes(uint32_t number) const noexcept {
-    return is(number, State::kReady) ? windows_[number - 1].region.mapping.bytes()
-                                     : std::span<const std::byte>();
+  [[nodiscard]] WorkerBytes bytes(uint32_t number) const noexcept {
+    return is(number, State::kReady) ? WorkerBytes(windows_[number - 1].region.mapping.bytes())
+                                     : WorkerBytes();
   }
   void add_user(uint32_t number) noexcept { ++windows_[number - 1].users; }
   void drop_user(uint32_t number) noexcept { --windows_[number - 1].users; }

@@ -36,6 +36,9 @@ class Rules:
     def libraries(self):
         return self.sections["libraries"]
 
+    def names(self):
+        return self.sections.get("names", {})
+
     def sizes(self):
         return self.sections["sizes"]
 
@@ -119,7 +122,19 @@ def check_words(path, text, _rules):
     return faults
 
 
-RULES = {"layers": check_layers, "libraries": check_libraries, "sizes": check_sizes, "words": check_words}
+def check_names(path, text, rules):
+    """Each name in the table stays in the files that may use it."""
+    faults = []
+    for number, line in enumerate(text.splitlines(), 1):
+        code = line.split("//")[0]
+        for name, places in rules.names().items():
+            if re.search(rf"\b{re.escape(name)}", code) and not any(path.startswith(place) for place in places):
+                faults.append(f"{path}:{number}: {name} belongs to {' '.join(places)}")
+    return faults
+
+
+RULES = {"layers": check_layers, "libraries": check_libraries, "names": check_names, "sizes": check_sizes,
+         "words": check_words}
 
 
 def check_file(rule, path, text, rules):

@@ -10,6 +10,8 @@ abi:
 broker: abi
 supervisor: abi
 tests: abi broker
+[names]
+UpHeader: abi/ broker/up.h
 [libraries]
 sqlite3.h: broker/components/ (cc)
 [sizes]
@@ -30,6 +32,11 @@ class LintTest(unittest.TestCase):
         self.assertTrue(faults("layers", "broker/x.cc", '#include "tests/support/y.h"\n'))
         self.assertFalse(faults("layers", "broker/x_test.cc", '#include "tests/support/y.h"\n'))
         self.assertFalse(faults("layers", "broker/x.cc", '#include "abi/y.h"\n#include <sys/mman.h>\n'))
+
+    def test_names(self):
+        self.assertTrue(faults("names", "broker/x.cc", "abi::UpHeader& header;\n"))
+        self.assertFalse(faults("names", "broker/x.cc", "int a;  // of an UpHeader\n"))
+        self.assertFalse(faults("names", "broker/up.h", "abi::UpHeader& header;\n"))
 
     def test_libraries(self):
         self.assertTrue(faults("libraries", "broker/x.cc", "#include <sqlite3.h>\n"))
