@@ -5,6 +5,7 @@ include(CMakePackageConfigHelpers)
 option(RTSUP_WERROR "Treat warnings as errors" OFF)
 option(RTSUP_HARDENING "Hardening flags for what is shipped" OFF)
 option(RTSUP_COVERAGE "Instrument for gcov" OFF)
+option(RTSUP_FUZZ "The fuzz targets of tests/fuzz (needs clang)" OFF)
 set(RTSUP_SANITIZE "" CACHE STRING "Sanitizers, as given to -fsanitize=")
 
 set(CMAKE_CXX_STANDARD 20)
@@ -40,7 +41,7 @@ add_library(rtsup_options INTERFACE)
 target_compile_options(rtsup_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
   -Wnon-virtual-dtor -Wimplicit-fallthrough -fno-omit-frame-pointer)
 # GCC 12 warns of overlapping copies inside std::string's operator+ where there are none (GCC bug 105651).
-target_compile_options(rtsup_options INTERFACE -Wno-restrict)
+target_compile_options(rtsup_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 if(RTSUP_WERROR)
   target_compile_options(rtsup_options INTERFACE -Werror)
 endif()
@@ -95,8 +96,8 @@ endfunction()
 #   unit         one piece, in one process            channel      both ends of the channel, as threads of one process
 #   hostile      bytes and workers that mean harm     integration  real processes, the base as a whole
 #   compat       what was built against older headers install      the installed tree, from outside
-#   lint         rules on the text
-foreach(label unit channel hostile integration compat install lint)
+#   lint         rules on the text                    fuzz         libFuzzer, in preset fuzz only
+foreach(label unit channel hostile integration compat install lint fuzz)
   add_custom_target(suite-${label})
 endforeach()
 function(rtsup_in_suite labels)

@@ -5,6 +5,7 @@ import collections
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -12,10 +13,12 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EVERYTHING = None
-# What `./dev test` runs: every suite as it is shipped, what takes hostile input once more under ASan and UBSan, and both
-# ends of the channel, as threads of one process, under TSan.
-DEFAULT_RUNS = [("dev", EVERYTHING), ("asan-ubsan", ["unit", "channel", "hostile"]), ("tsan", ["channel"])]
-ALL_RUNS = [(preset, EVERYTHING) for preset in ("dev", "asan-ubsan", "tsan", "release", "coverage")]
+# Short runs of the fuzz targets (tests/fuzz), which are built with clang.
+FUZZ_RUN = ("fuzz", ["fuzz"])
+# What `./dev test` runs: every suite as it is shipped, what takes hostile input once more under ASan and UBSan, both
+# ends of the channel, as threads of one process, under TSan, and the fuzz targets for a while.
+DEFAULT_RUNS = [("dev", EVERYTHING), ("asan-ubsan", ["unit", "channel", "hostile"]), ("tsan", ["channel"]), FUZZ_RUN]
+ALL_RUNS = [(preset, EVERYTHING) for preset in ("dev", "asan-ubsan", "tsan", "release", "coverage")] + [FUZZ_RUN]
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -60,7 +63,8 @@ def run_ctest(folder, labels, name_filter, jobs):
     for case in json.loads(listed.stdout)["tests"]:
         found = [p["value"] for p in case.get("properties", []) if p["name"] == "LABELS"]
         label_of[case["name"]] = found[0][0] if found else "(no label)"
-    subprocess.run(command + ["--output-on-failure", "-j", str(jobs), "--output-junit", str(report)], cwd=folder,
+    subprocess.run(command + ["--output-on-failure", "-j", str(jobs), "--output-junit", str(report),
+                              "--test-output-size-passed", "65536"], cwd=folder,
                    env=environment, stdin=subprocess.DEVNULL, check=False)
     return report, label_of
 
@@ -82,6 +86,13 @@ def read_report(report, label_of):
     return suites, failed, skipped
 
 
+def frames_tried(report):
+    """Hostile frames, as the fuzz targets count them."""
+    cases = xml.etree.ElementTree.parse(report).getroot().iter("testcase")
+    found = [re.search(r"stat::frames_tried: (\d+)", case.findtext("system-out") or "") for case in cases]
+    return sum(int(match.group(1)) for match in found if match)
+
+
 def skip_reason(case):
     """gtest prints "file:line: Skipped" and then the reason on the next line."""
     lines = (case.findtext("system-out") or "").splitlines()
@@ -93,14 +104,16 @@ def skip_reason(case):
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev test")
-    parser.add_argument("labels", nargs="*", help="only these suites, in the dev build")
+    parser.add_argument("labels", nargs="*", help="only these suites, in the dev build (fuzz: in its own)")
     parser.add_argument("--filter", metavar="REGEX", help="only the cases whose name matches, in the dev build")
     parser.add_argument("--all", action="store_true", help="every suite in every preset")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     runs = ALL_RUNS if arguments.all else DEFAULT_RUNS
     if arguments.labels or arguments.filter:
-        runs = [("dev", arguments.labels or EVERYTHING)]
+        in_dev = [label for label in arguments.labels if label != "fuzz"]
+        runs = [("dev", in_dev or EVERYTHING)] if in_dev or arguments.filter else []
+        runs += [FUZZ_RUN] if "fuzz" in arguments.labels else []
 
     total, rows, failures, skips = Suite(), [], [], []
     for preset, labels in runs:
@@ -117,6 +130,8 @@ def main():
         if not suites:
             total.failed += 1
             failures.append(f"{preset}: no case was found")
+        if (preset, labels) == FUZZ_RUN and suites:
+            rows.append(f"  {preset:<12}{'(frames)':<14}{frames_tried(report):10} hostile frames tried")
         failures += [f"{preset}: {name}" for name in failed]
         skips += [f"{preset}: {name}" for name in skipped]
         for label, suite in sorted(suites.items()):
