@@ -139,7 +139,8 @@ std::string to_svg(const std::vector<Case>& cases) {
       "%d\">\n",
       width, bottom + kBottom, width, bottom + kBottom);
   svg += R"(<style>text{font:12px sans-serif;fill:#222}.grid{stroke:#ccc}.bin{fill:#7aa6d8}
-.p50{stroke:#111;stroke-width:2}.p99{stroke:#d80;stroke-width:2}.p999{stroke:#c22;stroke-width:2}</style>
+.p50{stroke:#111;stroke-width:2}.p99{stroke:#d80;stroke-width:2}
+.p999{stroke:#c22;stroke-width:2}</style>
 <rect width="100%" height="100%" fill="#fff"/>
 )";
   svg += text_at(kLabelWidth, 20, "start",
