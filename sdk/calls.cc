@@ -1,4 +1,7 @@
-// The typed calls of the C ABI on one key or one function: encode, send, decode in place.
+// The typed calls of the C ABI on one key or one function: encode, send, decode in place; at once,
+// or begun now and awaited later.
+#include <cstring>
+
 #include "abi/operation.h"
 #include "schemas/base_generated.h"
 #include "schemas/invoke_generated.h"
@@ -21,6 +24,120 @@ abi::Concurrency concurrency_of(const rtsup_state_write& write) noexcept {
                                                 : abi::Concurrency::LastWrite;
 }
 
+// ---- requests: each gives its table, finished; the payload goes beside it ----
+
+struct Call {
+  uint16_t opcode = 0;
+  const rtsup_options* options = nullptr;
+  sdk::Bytes payload = {};
+};
+
+void encode_get(Builder& builder, rtsup_string component, rtsup_string key,
+                const rtsup_options& how) {
+  const auto metadata = sdk::encode_metadata(builder, how);
+  const auto name = required(builder, component);
+  builder.Finish(abi::CreateStateGetRequest(builder, name, required(builder, key), metadata));
+}
+
+void encode_set(Builder& builder, rtsup_string component, rtsup_string key,
+                const rtsup_state_write& written, const rtsup_options& how) {
+  const auto metadata = sdk::encode_metadata(builder, how);
+  const auto name = required(builder, component);
+  const auto key_text = required(builder, key);
+  const auto etag = sdk::encode(builder, written.etag);
+  builder.Finish(abi::CreateStateSetRequest(builder, name, key_text, etag, concurrency_of(written),
+                                            written.ttl_ms,
+                                            sdk::encode(builder, written.content_type), metadata));
+}
+
+void encode_delete(Builder& builder, rtsup_string component, rtsup_string key,
+                   const rtsup_state_write& written, const rtsup_options& how) {
+  const auto metadata = sdk::encode_metadata(builder, how);
+  const auto name = required(builder, component);
+  const auto key_text = required(builder, key);
+  builder.Finish(abi::CreateStateDeleteRequest(builder, name, key_text,
+                                               sdk::encode(builder, written.etag),
+                                               concurrency_of(written), metadata));
+}
+
+void encode_invoke(Builder& builder, rtsup_string function, rtsup_string method,
+                   rtsup_string content_type, const rtsup_options& how) {
+  const auto metadata = sdk::encode_metadata(builder, how);
+  const auto name = required(builder, function);
+  const auto method_text = sdk::encode(builder, method);
+  builder.Finish(abi::CreateInvokeRequest(builder, name, method_text,
+                                          sdk::encode(builder, content_type), metadata));
+}
+
+void encode_echo(Builder& builder) { builder.Finish(abi::CreateEchoRequest(builder)); }
+
+// ---- answers ----
+
+void decode(uint16_t opcode, const sdk::Answer& got, rtsup_answer& filled) noexcept {
+  if (opcode == abi::op::kStateGet) {
+    if (const auto* table = sdk::table_of<abi::StateGetResponse>(got); table != nullptr) {
+      filled.found = table->found() ? 1 : 0;
+      filled.etag = sdk::raw(table->etag());
+      filled.content_type = sdk::raw(table->content_type());
+      filled.expires_unix_ms = table->expires_unix_ms();
+    }
+  } else if (opcode == abi::op::kStateSet) {
+    if (const auto* table = sdk::table_of<abi::StateSetResponse>(got); table != nullptr) {
+      filled.etag = sdk::raw(table->etag());
+    }
+  } else if (opcode == abi::op::kStateDelete) {
+    if (const auto* table = sdk::table_of<abi::StateDeleteResponse>(got); table != nullptr) {
+      filled.found = table->deleted() ? 1 : 0;
+    }
+  } else if (opcode == abi::op::kInvokeCall) {
+    if (const auto* table = sdk::table_of<abi::InvokeResponse>(got); table != nullptr) {
+      filled.content_type = sdk::raw(table->content_type());
+    }
+  }
+}
+
+// ---- made at once, or begun ----
+
+// `encode` writes the call's table, given the builder and the options as far as they reach.
+template <typename Encode>
+int make(const Call& call, rtsup_answer* answer, const Encode& encode) noexcept {
+  return guarded(answer, [&](rtsup_answer& filled) {
+    const rtsup_options how = sdk::read_struct(call.options);
+    Builder& builder = sdk::fresh_builder();
+    encode(builder, how);
+    const sdk::Answer got = sdk::send(call.opcode, builder, call.payload, how, filled);
+    decode(call.opcode, got, filled);
+    return got.status;
+  });
+}
+
+template <typename Encode>
+int begin(const Call& call, rtsup_call* given, const Encode& encode) noexcept {
+  if (given == nullptr) {
+    return RTSUP_INVALID_ARGUMENT;
+  }
+  auto begun = RTSUP_INIT(rtsup_call);
+  begun.operation = call.opcode;
+  sdk::Begun got{.failure = {.status = Status::kUnavailable, .reason = "NOT_ATTACHED"}};
+  try {
+    const rtsup_options how = sdk::read_struct(call.options);
+    Builder& builder = sdk::fresh_builder();
+    encode(builder, how);
+    if (sdk::Transport* base = sdk::transport(); base != nullptr) {
+      got = base->begin(sdk::request_of(call.opcode, builder, call.payload, how));
+    }
+  } catch (...) {
+    got.failure = {.status = Status::kResourceExhausted, .reason = "NO_MEMORY"};
+  }
+  begun.handle = got.handle;
+  if (got.handle == 0) {
+    begun.status = static_cast<int32_t>(got.failure.status);
+    begun.reason = {got.failure.reason, std::strlen(got.failure.reason)};
+  }
+  sdk::write_struct(begun, given);
+  return begun.status;
+}
+
 }  // namespace
 
 void rtsup_answer_release(rtsup_answer* answer) {
@@ -35,92 +152,117 @@ void rtsup_answer_release(rtsup_answer* answer) {
 
 int rtsup_state_get(rtsup_string component, rtsup_string key, const rtsup_options* options,
                     rtsup_answer* answer) {
-  return guarded(answer, [&](rtsup_answer& filled) {
-    const rtsup_options how = sdk::read_struct(options);
-    Builder& builder = sdk::fresh_builder();
-    const auto metadata = sdk::encode_metadata(builder, how);
-    const auto name = required(builder, component);
-    builder.Finish(abi::CreateStateGetRequest(builder, name, required(builder, key), metadata));
-    const sdk::Answer got = sdk::send(abi::op::kStateGet, builder, {}, how, filled);
-    if (const auto* table = sdk::table_of<abi::StateGetResponse>(got); table != nullptr) {
-      filled.found = table->found() ? 1 : 0;
-      filled.etag = sdk::raw(table->etag());
-      filled.content_type = sdk::raw(table->content_type());
-      filled.expires_unix_ms = table->expires_unix_ms();
-    }
-    return got.status;
-  });
+  return make({abi::op::kStateGet, options}, answer,
+              [&](Builder& builder, const rtsup_options& how) {
+                encode_get(builder, component, key, how);
+              });
+}
+
+int rtsup_state_get_begin(rtsup_string component, rtsup_string key, const rtsup_options* options,
+                          rtsup_call* call) {
+  return begin({abi::op::kStateGet, options}, call,
+               [&](Builder& builder, const rtsup_options& how) {
+                 encode_get(builder, component, key, how);
+               });
 }
 
 int rtsup_state_set(rtsup_string component, rtsup_string key, rtsup_bytes value,
                     const rtsup_state_write* write, const rtsup_options* options,
                     rtsup_answer* answer) {
-  return guarded(answer, [&](rtsup_answer& filled) {
-    const rtsup_options how = sdk::read_struct(options);
-    const rtsup_state_write written = sdk::read_struct(write);
-    Builder& builder = sdk::fresh_builder();
-    const auto metadata = sdk::encode_metadata(builder, how);
-    const auto name = required(builder, component);
-    const auto key_text = required(builder, key);
-    const auto etag = sdk::encode(builder, written.etag);
-    builder.Finish(abi::CreateStateSetRequest(
-        builder, name, key_text, etag, concurrency_of(written), written.ttl_ms,
-        sdk::encode(builder, written.content_type), metadata));
-    const sdk::Answer got =
-        sdk::send(abi::op::kStateSet, builder, sdk::bytes_of(value), how, filled);
-    if (const auto* table = sdk::table_of<abi::StateSetResponse>(got); table != nullptr) {
-      filled.etag = sdk::raw(table->etag());
-    }
-    return got.status;
-  });
+  const rtsup_state_write written = sdk::read_struct(write);
+  return make({abi::op::kStateSet, options, sdk::bytes_of(value)}, answer,
+              [&](Builder& builder, const rtsup_options& how) {
+                encode_set(builder, component, key, written, how);
+              });
+}
+
+int rtsup_state_set_begin(rtsup_string component, rtsup_string key, rtsup_bytes value,
+                          const rtsup_state_write* write, const rtsup_options* options,
+                          rtsup_call* call) {
+  const rtsup_state_write written = sdk::read_struct(write);
+  return begin({abi::op::kStateSet, options, sdk::bytes_of(value)}, call,
+               [&](Builder& builder, const rtsup_options& how) {
+                 encode_set(builder, component, key, written, how);
+               });
 }
 
 int rtsup_state_delete(rtsup_string component, rtsup_string key, const rtsup_state_write* write,
                        const rtsup_options* options, rtsup_answer* answer) {
-  return guarded(answer, [&](rtsup_answer& filled) {
-    const rtsup_options how = sdk::read_struct(options);
-    const rtsup_state_write written = sdk::read_struct(write);
-    Builder& builder = sdk::fresh_builder();
-    const auto metadata = sdk::encode_metadata(builder, how);
-    const auto name = required(builder, component);
-    const auto key_text = required(builder, key);
-    builder.Finish(abi::CreateStateDeleteRequest(builder, name, key_text,
-                                                 sdk::encode(builder, written.etag),
-                                                 concurrency_of(written), metadata));
-    const sdk::Answer got = sdk::send(abi::op::kStateDelete, builder, {}, how, filled);
-    if (const auto* table = sdk::table_of<abi::StateDeleteResponse>(got); table != nullptr) {
-      filled.found = table->deleted() ? 1 : 0;
-    }
-    return got.status;
-  });
+  const rtsup_state_write written = sdk::read_struct(write);
+  return make({abi::op::kStateDelete, options}, answer,
+              [&](Builder& builder, const rtsup_options& how) {
+                encode_delete(builder, component, key, written, how);
+              });
+}
+
+int rtsup_state_delete_begin(rtsup_string component, rtsup_string key,
+                             const rtsup_state_write* write, const rtsup_options* options,
+                             rtsup_call* call) {
+  const rtsup_state_write written = sdk::read_struct(write);
+  return begin({abi::op::kStateDelete, options}, call,
+               [&](Builder& builder, const rtsup_options& how) {
+                 encode_delete(builder, component, key, written, how);
+               });
 }
 
 int rtsup_invoke(rtsup_string function, rtsup_string method, rtsup_bytes data,
                  rtsup_string content_type, const rtsup_options* options, rtsup_answer* answer) {
+  return make({abi::op::kInvokeCall, options, sdk::bytes_of(data)}, answer,
+              [&](Builder& builder, const rtsup_options& how) {
+                encode_invoke(builder, function, method, content_type, how);
+              });
+}
+
+int rtsup_invoke_begin(rtsup_string function, rtsup_string method, rtsup_bytes data,
+                       rtsup_string content_type, const rtsup_options* options, rtsup_call* call) {
+  return begin({abi::op::kInvokeCall, options, sdk::bytes_of(data)}, call,
+               [&](Builder& builder, const rtsup_options& how) {
+                 encode_invoke(builder, function, method, content_type, how);
+               });
+}
+
+int rtsup_echo(rtsup_bytes data, const rtsup_options* options, rtsup_answer* answer) {
+  return make({abi::op::kBaseEcho, options, sdk::bytes_of(data)}, answer,
+              [](Builder& builder, const rtsup_options&) { encode_echo(builder); });
+}
+
+int rtsup_echo_begin(rtsup_bytes data, const rtsup_options* options, rtsup_call* call) {
+  return begin({abi::op::kBaseEcho, options, sdk::bytes_of(data)}, call,
+               [](Builder& builder, const rtsup_options&) { encode_echo(builder); });
+}
+
+void rtsup_flush(void) {
+  if (sdk::Transport* base = sdk::transport(); base != nullptr) {
+    base->flush();
+  }
+}
+
+int rtsup_wait(rtsup_call* call, rtsup_answer* answer) {
   return guarded(answer, [&](rtsup_answer& filled) {
-    const rtsup_options how = sdk::read_struct(options);
-    Builder& builder = sdk::fresh_builder();
-    const auto metadata = sdk::encode_metadata(builder, how);
-    const auto name = required(builder, function);
-    const auto method_text = sdk::encode(builder, method);
-    builder.Finish(abi::CreateInvokeRequest(builder, name, method_text,
-                                            sdk::encode(builder, content_type), metadata));
-    const sdk::Answer got =
-        sdk::send(abi::op::kInvokeCall, builder, sdk::bytes_of(data), how, filled);
-    if (const auto* table = sdk::table_of<abi::InvokeResponse>(got); table != nullptr) {
-      filled.content_type = sdk::raw(table->content_type());
+    const rtsup_call begun = sdk::read_struct(call);
+    sdk::Transport* base = sdk::transport();
+    sdk::Answer got{.status = Status::kInvalidArgument, .reason = "CALL_UNKNOWN"};
+    if (begun.handle != 0 && base != nullptr) {
+      call->handle = 0;
+      got = base->await(begun.handle);
+    } else if (begun.status != RTSUP_OK) {
+      filled.reason = begun.reason;
+      return Status{static_cast<uint8_t>(begun.status)};
     }
+    sdk::hand_out(got, filled);
+    decode(static_cast<uint16_t>(begun.operation), got, filled);
     return got.status;
   });
 }
 
-int rtsup_echo(rtsup_bytes data, const rtsup_options* options, rtsup_answer* answer) {
-  return guarded(answer, [&](rtsup_answer& filled) {
-    const rtsup_options how = sdk::read_struct(options);
-    Builder& builder = sdk::fresh_builder();
-    builder.Finish(abi::CreateEchoRequest(builder));
-    return sdk::send(abi::op::kBaseEcho, builder, sdk::bytes_of(data), how, filled).status;
-  });
+void rtsup_call_give_up(rtsup_call* call) {
+  if (call == nullptr || call->handle == 0) {
+    return;
+  }
+  if (sdk::Transport* base = sdk::transport(); base != nullptr) {
+    base->give_up(call->handle);
+  }
+  call->handle = 0;
 }
 
 const char* rtsup_status_name(int status) {

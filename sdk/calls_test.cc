@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "sdk/include/rtsup/rtsup.hpp"
+#include "sdk/include/rtsup/pending.hpp"
 #include "sdk/memory_base.h"
 
 namespace {
@@ -163,6 +163,63 @@ TEST(SdkTest, AMessagesFieldsAreReadOnlyFromEventsThatHaveThem) {
   EXPECT_TRUE(rtsup::Event(raw).is_message());
   EXPECT_EQ(rtsup::Event(raw).topic(), "orders");
   EXPECT_EQ(rtsup::Event(raw).attempt(), 3U);
+}
+
+TEST(PendingTest, CallsAreBegunAndAwaitedInAnyOrder) {
+  MemoryBase base;
+  const rtsup::State store("store");
+  auto set = rtsup::begin_set(store, "apple", "red");
+  auto get = rtsup::begin_get(store, "apple");
+  auto invoked = rtsup::begin_invoke("other", "method", "data");
+  EXPECT_TRUE(set && get && invoked);
+  const auto reply = invoked.wait();
+  const auto entry = get.wait();
+  const auto written = set.wait();
+  ASSERT_TRUE(reply.ok() && entry.ok() && written.ok());
+  EXPECT_EQ(reply->text(), "data");
+  EXPECT_EQ(reply->content_type(), "text/echo");
+  EXPECT_EQ(entry->text(), "red");
+  EXPECT_EQ(written->etag(), entry->etag());
+  auto erased = rtsup::begin_erase(store, "apple");
+  EXPECT_TRUE(erased.wait().ok());
+  EXPECT_FALSE(store.get("apple")->found());
+}
+
+TEST(PendingTest, ARefusalComesWithWait) {
+  MemoryBase base;
+  const rtsup::State store("store");
+  ASSERT_TRUE(store.set("apple", "red").ok());
+  auto refused = rtsup::begin_set(store, "apple", "green", {.etag = "other"});
+  EXPECT_TRUE(refused);
+  EXPECT_EQ(refused.wait().status().reason(), "ETAG_MISMATCH");
+}
+
+TEST(PendingTest, WhatCouldNotBeginSaysWhy) {
+  auto alone = rtsup::begin_get(rtsup::State("store"), "key");
+  EXPECT_FALSE(alone);
+  const auto entry = alone.wait();
+  EXPECT_EQ(entry.status().code(), RTSUP_UNAVAILABLE);
+  EXPECT_EQ(entry.status().reason(), "NOT_ATTACHED");
+}
+
+TEST(PendingTest, WaitingTwiceIsRefused) {
+  MemoryBase base;
+  auto call = RTSUP_INIT(rtsup_call);
+  ASSERT_EQ(rtsup_echo_begin({"x", 1}, nullptr, &call), RTSUP_OK);
+  auto copy = call;
+  EXPECT_EQ(rtsup_wait(&call, nullptr), RTSUP_OK);
+  EXPECT_EQ(rtsup_wait(&call, nullptr), RTSUP_INVALID_ARGUMENT);
+  EXPECT_EQ(rtsup_wait(&copy, nullptr), RTSUP_INVALID_ARGUMENT);
+  EXPECT_EQ(rtsup_echo_begin({"x", 1}, nullptr, nullptr), RTSUP_INVALID_ARGUMENT);
+}
+
+TEST(PendingTest, WhatIsGivenUpHoldsNothing) {
+  MemoryBase base;
+  {
+    auto dropped = rtsup::begin_get(rtsup::State("store"), "apple");
+    EXPECT_TRUE(dropped);
+  }
+  EXPECT_EQ(base.held(), 0U);
 }
 
 }  // namespace

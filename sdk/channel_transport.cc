@@ -12,15 +12,6 @@
 namespace rtsup::sdk {
 namespace {
 
-constexpr uint64_t kDefaultTimeoutNs = 5'000'000'000;
-constexpr uint64_t kTimeoutMaxNs = 3'600'000'000'000;
-// How long after the base's own deadline the library stops waiting for the base's answer.
-constexpr uint64_t kGraceNs = 1'000'000'000;
-// The base frees ring slots and memory of answers without a doorbell; who needs some looks again
-// after this time.
-constexpr int64_t kRoomPollNs = 50'000;
-constexpr uint32_t kPayloadAlignment = 16;
-
 uint64_t now_ns() noexcept { return static_cast<uint64_t>(sys::monotonic_ns()); }
 
 // As futex_wait() takes it.
@@ -30,20 +21,6 @@ int64_t time_left(uint64_t deadline_ns) noexcept {
   }
   const uint64_t now = now_ns();
   return deadline_ns > now ? static_cast<int64_t>(deadline_ns - now) : 0;
-}
-
-constexpr uint32_t padded(size_t bytes) noexcept {
-  return static_cast<uint32_t>((bytes + kPayloadAlignment - 1) & ~size_t{kPayloadAlignment - 1});
-}
-
-Answer own_answer(Status status, const char* reason) noexcept {
-  return {.status = status, .reason = reason};
-}
-
-uint64_t pack_lease(const abi::Frame& frame) noexcept {
-  return frame.lease == abi::kNoLease
-             ? 0
-             : (uint64_t{frame.lease_generation} << 32) | (frame.lease + 1);
 }
 
 }  // namespace
@@ -63,141 +40,13 @@ std::unique_ptr<ChannelTransport> ChannelTransport::create(Regions regions) {
   return std::unique_ptr<ChannelTransport>(new ChannelTransport(std::move(regions)));
 }
 
-// ---- calls ----
-
-Answer ChannelTransport::call(const Request& request) noexcept {
-  const uint64_t now = now_ns();
-  uint64_t timeout = request.timeout_ns != 0 ? request.timeout_ns : kDefaultTimeoutNs;
-  if (request.context.deadline_ns != 0) {
-    if (request.context.deadline_ns <= now) {
-      return own_answer(Status::kDeadlineExceeded, "DEADLINE_EXCEEDED");
-    }
-    const uint64_t left = request.context.deadline_ns - now;
-    timeout = request.timeout_ns != 0 ? std::min(timeout, left) : left;
-  }
-  timeout = std::min(timeout, kTimeoutMaxNs);
-  const Begun begun = begin(request, timeout, now + timeout);
-  if (begun.slot == nullptr) {
-    return begun.failure;
-  }
-  Slot& slot = *begun.slot;
-  const bool answered =
-      wait([&slot] { return slot.state.load() == SlotState::kDone; }, now + timeout + kGraceNs);
-  auto pending = SlotState::kPending;
-  if (!answered && slot.state.compare_exchange_strong(pending, SlotState::kAbandoned)) {
-    // The slot and its memory stay taken until the base's late answer, if there is one.
-    return closed_.load() ? own_answer(Status::kUnavailable, "BASE_GONE")
-                          : own_answer(Status::kDeadlineExceeded, "DEADLINE_EXCEEDED");
-  }
-  return finish(slot);
+uint64_t ChannelTransport::pack_lease(const abi::Frame& frame) noexcept {
+  return frame.lease == abi::kNoLease
+             ? 0
+             : (uint64_t{frame.lease_generation} << 32) | (frame.lease + 1);
 }
 
-ChannelTransport::Begun ChannelTransport::begin(const Request& request, uint64_t timeout_ns,
-                                                uint64_t deadline_ns) noexcept {
-  const size_t total = padded(request.metadata.size()) + request.payload.size();
-  if (request.metadata.size() > abi::kMetadataBytesMax ||
-      request.payload.size() > abi::kWindowBytesMax) {
-    return {.failure = own_answer(Status::kResourceExhausted, "PAYLOAD_TOO_LARGE")};
-  }
-  const auto bytes = static_cast<uint32_t>(total);
-  Slot* slot = nullptr;
-  for (;;) {
-    if (UpMemory::needs_window(bytes)) {
-      Answer failure = ensure_window(bytes, deadline_ns);
-      if (failure.status != Status::kOk) {
-        return {.failure = failure};
-      }
-    }
-    if (try_begin(request, timeout_ns, bytes, slot)) {
-      return {.slot = slot};
-    }
-    if (closed_.load()) {
-      return {.failure = own_answer(Status::kUnavailable, "BASE_GONE")};
-    }
-    const uint64_t now = now_ns();
-    if (now >= deadline_ns) {
-      return {.failure = own_answer(Status::kResourceExhausted, "NO_ROOM")};
-    }
-    pause(std::min(deadline_ns, now + kRoomPollNs));
-  }
-}
-
-bool ChannelTransport::try_begin(const Request& request, uint64_t timeout_ns, uint32_t bytes,
-                                 Slot*& slot) noexcept {
-  UpRange memory;
-  std::byte* to = nullptr;
-  size_t index = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    memory_.reclaim(down_.up_head.load(std::memory_order_acquire));
-    if (free_slots_ == 0 || !has_ring_room()) {
-      return false;
-    }
-    if (bytes > 0) {
-      const auto taken = memory_.take(bytes);
-      if (!taken) {
-        return false;
-      }
-      memory = *taken;
-      to = memory_.address(memory);
-    }
-    index = static_cast<size_t>(std::countr_zero(free_slots_));
-    free_slots_ &= free_slots_ - 1;
-    slot = &slots_[index];
-    slot->memory = memory;
-    slot->correlation = (++calls_made_ << 6) | index;
-  }
-  abi::Frame frame;
-  frame.correlation = slot->correlation;
-  frame.opcode = request.opcode;
-  frame.timeout_ns = timeout_ns;
-  frame.parent = request.context.correlation;
-  std::memcpy(frame.trace_id, request.context.trace.trace_id, sizeof frame.trace_id);
-  std::memcpy(frame.span_id, request.context.trace.span_id, sizeof frame.span_id);
-  frame.trace_flags = request.context.trace.flags;
-  if (bytes > 0) {
-    const auto metadata_bytes = static_cast<uint32_t>(request.metadata.size());
-    const auto payload_bytes = static_cast<uint32_t>(request.payload.size());
-    abi::copy_once(to, request.metadata.data(), metadata_bytes);
-    abi::copy_once(to + padded(metadata_bytes), request.payload.data(), payload_bytes);
-    if (metadata_bytes != 0) {
-      frame.metadata = {memory.window, memory.offset, metadata_bytes, 0};
-    }
-    if (payload_bytes != 0) {
-      frame.payload = {memory.window, memory.offset + padded(metadata_bytes), payload_bytes, 0};
-    }
-    copied_.fetch_add(bytes, std::memory_order_relaxed);  // a figure: orders nothing
-  }
-  // Relaxed: the base sees the slot's request only after publish(), and nobody else knows the slot
-  // yet.
-  slot->state.store(SlotState::kPending, std::memory_order_relaxed);
-  {
-    const std::lock_guard lock(mutex_);
-    if (!has_ring_room()) {  // others published in between
-      memory_.give(memory);
-      slot->state.store(SlotState::kFree, std::memory_order_relaxed);
-      free_slots_ |= uint64_t{1} << index;
-      return false;
-    }
-    publish(frame);
-  }
-  ring();
-  return true;
-}
-
-Answer ChannelTransport::finish(Slot& slot) noexcept {
-  const abi::Frame& frame = slot.answer;
-  Answer answer{.status = frame.status <= kStatusMax ? Status{frame.status} : Status::kUnknown,
-                .metadata = resolve(frame.metadata),
-                .payload = resolve(frame.payload),
-                .lease = pack_lease(frame)};
-  const std::lock_guard lock(mutex_);
-  memory_.give(slot.memory);
-  slot.state.store(SlotState::kFree,
-                   std::memory_order_relaxed);  // the lock orders it before the next user
-  free_slots_ |= uint64_t{1} << (&slot - slots_.data());
-  return answer;
-}
+// ---- the up ring ----
 
 bool ChannelTransport::has_ring_room() const noexcept {
   // Acquire: the base has copied what stood in the slots that are used again; partner: its release
@@ -215,6 +64,8 @@ void ChannelTransport::publish(abi::Frame& frame) noexcept {
 }
 
 void ChannelTransport::ring() noexcept {
+  // Before the look at the flags: who publishes after this rings again; partner: flush().
+  is_unrung_.store(false);
   if (regions_.shard_page().asleep.load() != 0 || down_.hot.load() == 0) {
     doorbells_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
     static_cast<void>(regions_.doorbell.notify());
@@ -256,6 +107,10 @@ bool ChannelTransport::wait(const Done& done, uint64_t deadline_ns) noexcept {
     }
     followers_.fetch_sub(1);
   }
+}
+
+bool ChannelTransport::wait_answer(const Slot& slot, uint64_t deadline_ns) noexcept {
+  return wait([&slot] { return slot.state.load() == SlotState::kDone; }, deadline_ns);
 }
 
 void ChannelTransport::pause(uint64_t end_ns) noexcept {

@@ -32,6 +32,10 @@ class ChannelTransport final : public Transport {
   static std::unique_ptr<ChannelTransport> create(Regions regions);
 
   Answer call(const Request& request) noexcept override;
+  Begun begin(const Request& request) noexcept override;
+  void flush() noexcept override;
+  Answer await(uint64_t handle) noexcept override;
+  void give_up(uint64_t handle) noexcept override;
   void release(uint64_t lease) noexcept override;
   Next next_event(Event& event) noexcept override;
   ReplyRoom reply_room(size_t bytes) noexcept override;
@@ -49,6 +53,7 @@ class ChannelTransport final : public Transport {
   struct Slot {
     std::atomic<SlotState> state{SlotState::kFree};
     uint64_t correlation = 0;
+    uint64_t deadline_ns = 0;  // until when its caller waits
     abi::Frame answer;
     UpRange memory;
   };
@@ -56,16 +61,29 @@ class ChannelTransport final : public Transport {
     UpRange range;
     std::byte* address = nullptr;
   };
-  struct Begun {
+  struct Opened {
     Slot* slot = nullptr;
     Answer failure = {};
   };
+  enum class Sending { kNow, kLater };  // rung for at once, or by the next flush()
+  enum class Missing { kNothing, kSlot, kMemory, kRingRoom };
+  struct Sent {
+    uint64_t timeout_ns = 0;
+    uint64_t deadline_ns = 0;
+    uint32_t bytes = 0;
+    Sending sending = Sending::kNow;
+  };
+  static constexpr uint64_t kDefaultTimeoutNs = 5'000'000'000;
+  // The base frees ring slots and memory of answers without a doorbell; who needs some looks again
+  // after this time.
+  static constexpr int64_t kRoomPollNs = 50'000;
 
   explicit ChannelTransport(Regions regions) noexcept;
 
   // Waiting. `done` is asked by whoever waits, from several threads at once for different waits.
   template <typename Done>
   bool wait(const Done& done, uint64_t deadline_ns) noexcept;
+  bool wait_answer(const Slot& slot, uint64_t deadline_ns) noexcept;
   void pause(uint64_t end_ns) noexcept;  // goes on reading the ring for others meanwhile
   template <typename Done>
   void lead(const Done& done, uint64_t deadline_ns) noexcept;
@@ -81,10 +99,16 @@ class ChannelTransport final : public Transport {
   void take_offer(const abi::Frame& frame) noexcept;
   Bytes resolve(const abi::Range& range) const noexcept;
 
-  // The up ring.
-  Begun begin(const Request& request, uint64_t timeout_ns, uint64_t deadline_ns) noexcept;
-  bool try_begin(const Request& request, uint64_t timeout_ns, uint32_t bytes, Slot*& slot) noexcept;
+  // Calls.
+  Opened open_slot(const Request& request, Sending sending) noexcept;
+  Opened open_slot(const Request& request, const Sent& how) noexcept;
+  Missing try_begin(const Request& request, const Sent& how, Slot*& slot) noexcept;
+  Slot* find_begun(uint64_t handle) noexcept;
+  Answer await(Slot& slot) noexcept;
   Answer finish(Slot& slot) noexcept;
+
+  // The up ring.
+  static uint64_t pack_lease(const abi::Frame& frame) noexcept;
   bool has_ring_room() const noexcept;
   void publish(abi::Frame& frame) noexcept;
   void ring() noexcept;
@@ -114,7 +138,8 @@ class ChannelTransport final : public Transport {
       false};  // acquire/release: passes what only the leader touches from thread to thread
   std::atomic<uint32_t> followers_{
       0};  // seq_cst; with progress_ and leading_ the Dekker pattern between leader and followers
-  std::atomic<uint32_t> progress_{0};  // the followers' futex word
+  std::atomic<uint32_t> progress_{0};   // the followers' futex word
+  std::atomic<bool> is_unrung_{false};  // a request was published and nobody rang since; seq_cst
   std::atomic<bool> closed_{false};
   std::atomic<bool> stopping_{false};
   uint64_t head_ = 0;       // of the down ring; the leader's

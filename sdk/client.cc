@@ -47,17 +47,16 @@ PairsOffset encode_metadata(Builder& builder, const rtsup_options& options) {
   return builder.CreateVector(pairs);
 }
 
-Answer send(uint16_t opcode, const Builder& table, Bytes payload, const rtsup_options& options,
-            rtsup_answer& filled) noexcept {
-  Answer answer{.status = Status::kUnavailable, .reason = "NOT_ATTACHED"};
-  if (Transport* base = transport(); base != nullptr) {
-    answer =
-        base->call({.opcode = opcode,
-                    .metadata = std::as_bytes(std::span(table.GetBufferPointer(), table.GetSize())),
-                    .payload = payload,
-                    .timeout_ns = options.timeout_ns,
-                    .context = current_event()});
-  }
+Request request_of(uint16_t opcode, const Builder& table, Bytes payload,
+                   const rtsup_options& options) noexcept {
+  return {.opcode = opcode,
+          .metadata = std::as_bytes(std::span(table.GetBufferPointer(), table.GetSize())),
+          .payload = payload,
+          .timeout_ns = options.timeout_ns,
+          .context = current_event()};
+}
+
+void hand_out(const Answer& answer, rtsup_answer& filled) noexcept {
   // NOLINTNEXTLINE(performance-no-int-to-ptr): a number in the shape that the C ABI gives handles.
   filled.handle = reinterpret_cast<void*>(static_cast<uintptr_t>(answer.lease));
   if (answer.status == Status::kOk) {
@@ -70,6 +69,15 @@ Answer send(uint16_t opcode, const Builder& table, Bytes payload, const rtsup_op
     filled.message = raw(failure->message());
     filled.retry_after_ms = failure->retry_after_ms();
   }
+}
+
+Answer send(uint16_t opcode, const Builder& table, Bytes payload, const rtsup_options& options,
+            rtsup_answer& filled) noexcept {
+  Answer answer{.status = Status::kUnavailable, .reason = "NOT_ATTACHED"};
+  if (Transport* base = transport(); base != nullptr) {
+    answer = base->call(request_of(opcode, table, payload, options));
+  }
+  hand_out(answer, filled);
   return answer;
 }
 

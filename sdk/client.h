@@ -60,6 +60,11 @@ inline rtsup_string raw(const flatbuffers::String* text) noexcept {
   return text == nullptr ? rtsup_string{nullptr, 0} : rtsup_string{text->c_str(), text->size()};
 }
 
+// The finished table as a request of this thread's event.
+Request request_of(uint16_t opcode, const Builder& table, Bytes payload,
+                   const rtsup_options& options) noexcept;
+// Handle and data of an answer, or its reason and message.
+void hand_out(const Answer& answer, rtsup_answer& filled) noexcept;
 // Sends the finished table and fills `filled`: handle, data, and reason and message when it failed.
 Answer send(uint16_t opcode, const Builder& table, Bytes payload, const rtsup_options& options,
             rtsup_answer& filled) noexcept;

@@ -70,6 +70,29 @@ class MemoryTransport final : public sdk::Transport {
     }
   }
   void release(uint64_t lease) noexcept override { held_.erase(lease); }
+  // Carried out at once; the answer waits.
+  sdk::Begun begin(const sdk::Request& request) noexcept override {
+    if (begun_.size() == kBegunMax) {
+      return {.failure = {.status = Status::kResourceExhausted, .reason = "TOO_MANY_CALLS"}};
+    }
+    begun_[++begun_count_] = call(request);
+    return {.handle = begun_count_};
+  }
+  void flush() noexcept override {}
+  Answer await(uint64_t handle) noexcept override {
+    const auto found = begun_.find(handle);
+    if (found == begun_.end()) {
+      return {.status = Status::kInvalidArgument, .reason = "CALL_UNKNOWN"};
+    }
+    const Answer answer = found->second;
+    begun_.erase(found);
+    return answer;
+  }
+  void give_up(uint64_t handle) noexcept override {
+    if (const Answer answer = await(handle); answer.lease != 0) {
+      release(answer.lease);
+    }
+  }
   sdk::Next next_event(sdk::Event&) noexcept override { return sdk::Next::kAsked; }
   sdk::ReplyRoom reply_room(size_t) noexcept override { return {}; }
   void drop_room(const sdk::ReplyRoom&) noexcept override {}
@@ -174,7 +197,10 @@ class MemoryTransport final : public sdk::Transport {
   }
 
   std::map<std::string, Stored> store_;
+  static constexpr size_t kBegunMax = 64;
   std::map<uint64_t, Held> held_;
+  std::map<uint64_t, Answer> begun_;
+  uint64_t begun_count_ = 0;
   uint64_t leases_ = 0;
   uint64_t writes_ = 0;
 };

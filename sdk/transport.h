@@ -60,6 +60,12 @@ struct ReplyRoom {
   uint64_t handle = 0;  // 0 = none
 };
 
+// A call that was begun: its handle, for await() or give_up(), once; 0 = it could not begin.
+struct Begun {
+  uint64_t handle = 0;
+  Answer failure = {};
+};
+
 enum class Next { kEvent, kAsked, kStopped, kBaseGone };
 
 class Transport {
@@ -67,6 +73,14 @@ class Transport {
   virtual ~Transport() = default;
   virtual Answer call(const Request& request) noexcept = 0;
   virtual void release(uint64_t lease) noexcept = 0;
+
+  // Sends a request without waiting. The base may learn of it only from the next flush() or
+  // await() of any thread; calls begun until then share its doorbell. Never waits for another call:
+  // RESOURCE_EXHAUSTED, TOO_MANY_CALLS when there is no room now.
+  virtual Begun begin(const Request& request) noexcept = 0;
+  virtual void flush() noexcept = 0;
+  virtual Answer await(uint64_t handle) noexcept = 0;
+  virtual void give_up(uint64_t handle) noexcept = 0;  // its answer is dropped
 
   // Waits for an event, for the base's wish that the worker leaves, or for stop().
   virtual Next next_event(Event& event) noexcept = 0;

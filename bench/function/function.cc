@@ -1,12 +1,14 @@
-// The measuring function: asked "get BYTES CALLS" or "echo BYTES CALLS", it makes that many calls
-// one after the other from inside its sandbox and answers with the whole distribution and its own
-// CPU time. "prepare BYTES" stores the value that get reads.
+// The measuring function: asked "get BYTES CALLS DEPTH START_NS" or "echo ...", it makes that many
+// calls from inside its sandbox, DEPTH of them under way at a time, and answers with the whole
+// distribution and its own CPU time. START_NS is the CLOCK_MONOTONIC time at which all workers
+// begin together. "prepare BYTES" stores the value that get reads.
 //
 // Answer: a report as text, bench/ipc/caller_report.h.
+#include <cerrno>
 #include <charconv>
 #include <ctime>
 #include <optional>
-#include <rtsup/rtsup.hpp>
+#include <rtsup/pending.hpp>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,7 @@ using rtsup::bench::Stopwatch;
 using rtsup::bench::ticks;
 
 constexpr uint32_t kWarmUpCalls = 200;
+constexpr uint64_t kDepthMax = 64;  // what the library takes
 
 uint64_t own_cpu_ns() {
   timespec time{};
@@ -29,8 +32,10 @@ uint64_t own_cpu_ns() {
 
 struct Request {
   std::string verb;
-  size_t bytes = 0;
-  uint32_t calls = 0;
+  uint64_t bytes = 0;
+  uint64_t calls = 0;
+  uint64_t depth = 1;
+  uint64_t start_ns = 0;
 };
 
 Request parse(std::string_view text) {
@@ -38,13 +43,20 @@ Request parse(std::string_view text) {
   const size_t verb_end = text.find(' ');
   request.verb = text.substr(0, verb_end);
   if (verb_end != std::string_view::npos) {
+    const char* at = text.data() + verb_end;
     const char* end = text.data() + text.size();
-    const auto bytes = std::from_chars(text.data() + verb_end + 1, end, request.bytes);
-    if (bytes.ptr != end) {
-      std::from_chars(bytes.ptr + 1, end, request.calls);
+    for (uint64_t* field : {&request.bytes, &request.calls, &request.depth, &request.start_ns}) {
+      at = at == end ? end : std::from_chars(at + 1, end, *field).ptr;
     }
   }
   return request;
+}
+
+void sleep_until(uint64_t monotonic_ns) {
+  const timespec when{static_cast<time_t>(monotonic_ns / 1'000'000'000),
+                      static_cast<long>(monotonic_ns % 1'000'000'000)};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr) == EINTR) {
+  }
 }
 
 }  // namespace
@@ -59,51 +71,74 @@ class Measure : public rtsup::Function {
       const auto written = state_.set(key, value);
       return written ? rtsup::Status() : written.status();
     }
-    if (request.verb == "get") {
-      return measure(request.calls, reply, [&]() -> rtsup::Status {
-        const auto entry = state_.get(key);
-        if (entry && entry->bytes().size() != value.size()) {
-          return {RTSUP_DATA_LOSS, "WRONG_SIZE"};
+    const auto check = [&](const rtsup::Result<rtsup::Entry>& entry) -> rtsup::Status {
+      if (entry && entry->bytes().size() != value.size()) {
+        return {RTSUP_DATA_LOSS, "WRONG_SIZE"};
+      }
+      return entry.status();
+    };
+    if (request.verb == "get" && request.depth > 1) {
+      std::vector<rtsup::Pending<rtsup::Entry>> gets;
+      gets.reserve(request.depth);
+      return measure(request, reply, [&]() -> rtsup::Status {
+        gets.clear();
+        for (uint64_t i = 0; i < request.depth; ++i) {
+          gets.push_back(rtsup::begin_get(state_, key));
         }
-        return entry.status();
+        for (auto& get : gets) {
+          rtsup::Status status = check(get.wait());
+          if (!status.ok()) {
+            return status;
+          }
+        }
+        return {};
       });
     }
+    if (request.verb == "get") {
+      return measure(request, reply, [&] { return check(state_.get(key)); });
+    }
     if (request.verb == "echo") {
-      return measure(request.calls, reply, [&]() -> rtsup::Status {
+      return measure(request, reply, [&]() -> rtsup::Status {
         rtsup::Answer answer;
         const int code = rtsup_echo(rtsup::Data(value).raw(), nullptr, answer.raw());
         return code == RTSUP_OK ? rtsup::Status() : answer.to_status(code);
       });
     }
-    return {RTSUP_INVALID_ARGUMENT, "BAD_REQUEST", "prepare, get or echo, then bytes and calls"};
+    return {RTSUP_INVALID_ARGUMENT, "BAD_REQUEST",
+            "prepare, get or echo, then bytes, calls, depth and start"};
   }
 
  private:
-  template <typename Call>
-  rtsup::Status measure(uint32_t calls, rtsup::Reply& reply, Call&& call) {
+  // `turn` makes `depth` calls.
+  template <typename Turn>
+  rtsup::Status measure(const Request& request, rtsup::Reply& reply, Turn&& turn) {
+    if (request.depth == 0 || request.depth > kDepthMax) {
+      return {RTSUP_INVALID_ARGUMENT, "BAD_DEPTH"};
+    }
     if (!stopwatch_) {
       stopwatch_.emplace();  // takes 20 ms, which are none of the start's
     }
-    for (uint32_t i = 0; i < kWarmUpCalls; ++i) {
-      rtsup::Status status = call();
+    for (uint64_t i = 0; i < kWarmUpCalls; i += request.depth) {
+      rtsup::Status status = turn();
       if (!status.ok()) {
         return status;
       }
     }
+    sleep_until(request.start_ns);
     CallerReport report;
     const uint64_t cpu_before = own_cpu_ns();
-    const uint64_t start = ticks();
-    uint64_t before = start;
-    for (uint32_t i = 0; i < calls; ++i) {
-      rtsup::Status status = call();
+    report.begin_ns = rtsup::bench::monotonic_ns();
+    uint64_t before = ticks();
+    for (uint64_t i = 0; i < request.calls; i += request.depth) {
+      rtsup::Status status = turn();
       const uint64_t after = ticks();
       if (!status.ok()) {
         return status;
       }
-      report.latency.add(stopwatch_->to_ns(after - before));
+      report.latency.add(stopwatch_->to_ns(after - before), request.depth);
       before = after;
     }
-    report.elapsed_ns = stopwatch_->to_ns(before - start);
+    report.end_ns = rtsup::bench::monotonic_ns();
     report.cpu_ns = own_cpu_ns() - cpu_before;
     return reply.set(report.to_text());
   }

@@ -22,7 +22,7 @@ uint64_t used_ns(const std::vector<pid_t>& processes) {
 }
 
 int run() {
-  Base base(RTSUP_BUILD_DIR, Regime::kAnywhere);
+  Base base(Regime::kAnywhere);
   if (const auto fault = base.open()) {
     std::fprintf(stderr, "not measured: %s\n", fault->c_str());
     return 0;

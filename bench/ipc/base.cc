@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -14,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <vector>
 
 #include "bench/peers/server_process.h"
@@ -33,7 +35,8 @@ constexpr const char* kManifest = R"({
   "components": { "memory": { "type": "state.memory" } },
   "functions": { "measure": {
     "kind": "native",
-    "file": "@BUILD@/bench/libmeasure.so",
+    "file": "@FOLDER@/libmeasure.so",
+    "instances": { "min": @WORKERS@, "max": @WORKERS@ },
     "policy": {
       "extends": ["rtsup:native", "rtsup:small"],
       "services": {
@@ -48,6 +51,16 @@ nlohmann::json first_function(const std::optional<std::string>& report) {
   const auto none = nlohmann::json::array();
   const auto rows = json.is_object() ? json.value("functions", none) : none;
   return rows.empty() ? nlohmann::json::object() : rows.front();
+}
+
+void fill_in(std::string& text, const std::string& name, const std::string& value) {
+  for (size_t at = 0; (at = text.find(name)) != std::string::npos;) {
+    text.replace(at, name.size(), value);
+  }
+}
+
+std::string program() {
+  return fs::path(folder_of_this_program() + "/../../bin/rtsup").lexically_normal();
 }
 
 struct Process {
@@ -91,14 +104,45 @@ std::vector<Process> family(pid_t ancestor) {
   return members;
 }
 
-// The process called `name` that descends from `ancestor`; 0 when there is none.
-pid_t find_descendant(pid_t ancestor, const std::string& name) {
+// The processes called `name` that descend from `ancestor`.
+std::vector<pid_t> find_descendants(pid_t ancestor, const std::string& name) {
+  std::vector<pid_t> found;
   for (const Process& process : family(ancestor)) {
     if (process.name == name.substr(0, 15)) {
-      return process.pid;
+      found.push_back(process.pid);
     }
   }
-  return 0;
+  return found;
+}
+
+// All that the driver may use but one, when there are several.
+void pin_to_others(pid_t pid, int cpu) {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  for (unsigned other = 0; other < std::thread::hardware_concurrency(); ++other) {
+    if (static_cast<int>(other) != cpu) {
+      CPU_SET(other, &cpus);
+    }
+  }
+  if (sched_setaffinity(pid, sizeof(cpus), &cpus) != 0) {
+    fail("sched_setaffinity");
+  }
+}
+
+// Reads a command's standard output to its end: what it wrote, when it exited 0.
+std::optional<std::string> finish(FILE* pipe) {
+  if (pipe == nullptr) {
+    return std::nullopt;
+  }
+  std::string out;
+  char buffer[4096];
+  for (size_t n = 0; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) {
+    out.append(buffer, n);
+  }
+  if (pclose(pipe) != 0) {
+    return std::nullopt;
+  }
+  return out;
 }
 
 }  // namespace
@@ -129,15 +173,16 @@ std::optional<std::string> Base::start() {
   }
   folder_ = folder;
   std::string manifest = kManifest;
-  manifest.replace(manifest.find("@BUILD@"), 7, build_);
+  fill_in(manifest, "@FOLDER@", folder_of_this_program());
+  fill_in(manifest, "@WORKERS@", std::to_string(workers_));
   // Bases of one name share control groups, and never run at the same time.
-  manifest.replace(
-      manifest.find("@NAME@"), 6,
-      "bench-" + std::to_string(getpid()) + "-" + std::to_string(static_cast<int>(regime_)));
+  fill_in(manifest, "@NAME@",
+          "bench-" + std::to_string(getpid()) + "-" + std::to_string(static_cast<int>(regime_)) +
+              "-" + std::to_string(workers_));
   std::ofstream(folder_ + "/manifest.json") << manifest;
-  const std::string program = build_ + "/bin/rtsup";
-  if (access(program.c_str(), X_OK) != 0) {
-    return program + " is not built";
+  const std::string rtsup = program();
+  if (access(rtsup.c_str(), X_OK) != 0) {
+    return rtsup + " is not there";
   }
   supervisor_ = fork();
   if (supervisor_ == 0) {
@@ -154,7 +199,7 @@ std::optional<std::string> Base::start() {
     setenv("RTSUP_RUN_DIR", run.c_str(), 1);
     setenv("RTSUP_STATE_DIR", state.c_str(), 1);
     // NOLINTEND(concurrency-mt-unsafe)
-    execl(program.c_str(), "rtsup", "start", (folder_ + "/manifest.json").c_str(), nullptr);
+    execl(rtsup.c_str(), "rtsup", "start", (folder_ + "/manifest.json").c_str(), nullptr);
     _exit(127);
   }
   for (int waited = 0; waited < kStartTimeoutMs; waited += 50) {
@@ -162,7 +207,7 @@ std::optional<std::string> Base::start() {
       supervisor_ = 0;
       break;
     }
-    if (run("invoke measure --data ready?") || find_descendant(supervisor_, "rtsup-worker") != 0) {
+    if (is_ready()) {
       return place();
     }
     ::poll(nullptr, 0, 50);
@@ -172,48 +217,75 @@ std::optional<std::string> Base::start() {
   return "rtsup start did not get ready: " + text;
 }
 
+bool Base::is_ready() {
+  const auto none = nlohmann::json::array();
+  const auto json =
+      nlohmann::json::parse(run("ps --json 2> /dev/null").value_or(""), nullptr, false);
+  const auto rows = json.is_object() ? json.value("functions", none) : none;
+  const auto ready = std::count_if(
+      rows.begin(), rows.end(), [](const auto& row) { return row.value("state", "") == "ready"; });
+  return static_cast<uint32_t>(ready) == workers_;
+}
+
 std::optional<std::string> Base::place() {
-  broker_ = find_descendant(supervisor_, "rtsup-broker");
-  const pid_t worker = find_descendant(supervisor_, "rtsup-worker");
-  if (broker_ == 0 || worker == 0) {
+  const auto brokers = find_descendants(supervisor_, "rtsup-broker");
+  const auto workers = find_descendants(supervisor_, "rtsup-worker");
+  if (brokers.empty() || workers.empty()) {
     return "no broker or worker below rtsup";
   }
-  if (regime_ != Regime::kAnywhere) {
-    pin_to_cpu(worker, kCallerCpu);
-    pin_to_cpu(broker_, regime_ == Regime::kBlockSame ? kCallerCpu : kServerCpu);
+  broker_ = brokers.front();
+  if (regime_ == Regime::kAnywhere) {
+    return std::nullopt;
+  }
+  const bool shares = regime_ == Regime::kBlockSame;
+  pin_to_cpu(broker_, shares ? kCallerCpu : kServerCpu);
+  for (const pid_t worker : workers) {
+    if (shares || workers_ == 1) {
+      pin_to_cpu(worker, kCallerCpu);
+    } else {
+      pin_to_others(worker, kServerCpu);
+    }
   }
   return std::nullopt;
 }
 
-// Runs `rtsup ARGUMENTS` against this base: its standard output, when it exits 0.
-std::optional<std::string> Base::run(const std::string& arguments) {
-  const std::string command =
-      "RTSUP_RUN_DIR=" + folder_ + "/run " + build_ + "/bin/rtsup " + arguments;
-  FILE* pipe = popen(command.c_str(), "re");
-  if (pipe == nullptr) {
-    return std::nullopt;
-  }
-  std::string out;
-  char buffer[4096];
-  for (size_t n = 0; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) {
-    out.append(buffer, n);
-  }
-  if (pclose(pipe) != 0) {
-    return std::nullopt;
-  }
-  return out;
+std::string Base::command(const std::string& arguments) const {
+  return "RTSUP_RUN_DIR=" + folder_ + "/run " + program() + " " + arguments;
 }
 
-std::optional<std::string> Base::invoke(const std::string& data) {
-  return run("invoke measure --timeout 120s --data '" + data + "'");
+// Runs `rtsup ARGUMENTS` against this base: its standard output, when it exits 0.
+std::optional<std::string> Base::run(const std::string& arguments) {
+  return finish(popen(command(arguments).c_str(), "re"));
+}
+
+std::optional<std::vector<std::string>> Base::invoke(const std::string& data, uint32_t times) {
+  const std::string asking = command("invoke measure --timeout 120s --data '" + data + "'");
+  std::vector<FILE*> pipes;
+  for (uint32_t i = 0; i < times; ++i) {
+    pipes.push_back(popen(asking.c_str(), "re"));
+  }
+  std::vector<std::string> answers;
+  for (FILE* pipe : pipes) {
+    if (auto answer = finish(pipe)) {
+      answers.push_back(std::move(*answer));
+    }
+  }
+  if (answers.size() != times) {
+    return std::nullopt;
+  }
+  return answers;
 }
 
 namespace {
 
+// How long it takes until each of some `rtsup invoke` has reached its worker and warmed it up.
+constexpr uint64_t kGatherNs = 60'000'000;
+constexpr uint64_t kGatherEachNs = 30'000'000;
+
 class BasePeer : public Peer {
  public:
-  BasePeer(std::shared_ptr<Base> base, std::string verb, size_t bytes)
-      : base_(std::move(base)), verb_(std::move(verb)), bytes_(bytes) {}
+  BasePeer(std::shared_ptr<Base> base, std::string verb, size_t bytes, uint32_t depth)
+      : base_(std::move(base)), verb_(std::move(verb)), bytes_(bytes), depth_(depth) {}
 
   std::optional<std::string> open() override {
     if (auto fault = base_->open()) {
@@ -228,17 +300,26 @@ class BasePeer : public Peer {
   std::optional<Sample> run(uint32_t calls) override {
     const auto counted = base_->counters();
     const uint64_t cpu = cpu_time_ns(base_->broker());
-    const auto answer =
-        base_->invoke(verb_ + " " + std::to_string(bytes_) + " " + std::to_string(calls));
+    const uint32_t workers = base_->workers();
+    const uint64_t start = workers == 1 ? 0 : monotonic_ns() + kGatherNs + workers * kGatherEachNs;
+    const auto answers =
+        base_->invoke(verb_ + " " + std::to_string(bytes_) + " " + std::to_string(calls) + " " +
+                          std::to_string(depth_) + " " + std::to_string(start),
+                      workers);
     const uint64_t spent = cpu_time_ns(base_->broker()) - cpu;
-    const auto report = CallerReport::parse(answer.value_or(""));
-    if (!report || report->latency.count() != calls) {
+    if (!answers) {
       return std::nullopt;
     }
-    // The broker's share includes the invocation itself and its warm-up: at most a few per cent.
-    const double n = calls + kWarmUpCalls;
     Sample sample;
-    add_report(sample, *report);
+    for (const std::string& answer : *answers) {
+      const auto report = CallerReport::parse(answer);
+      if (!report || report->latency.count() < calls) {
+        return std::nullopt;
+      }
+      add_report(sample, *report);
+    }
+    // The broker's share includes the invocations and their warm-up: at most a few per cent.
+    const double n = static_cast<double>(sample.latency.count()) + workers * kWarmUpCalls;
     sample.server_cpu_ns = static_cast<double>(spent) / n;
     const auto after = base_->counters();
     if (counted.doorbells >= 0 && after.doorbells >= 0) {
@@ -252,6 +333,7 @@ class BasePeer : public Peer {
   std::shared_ptr<Base> base_;
   std::string verb_;
   size_t bytes_;
+  uint32_t depth_;
 };
 
 }  // namespace
@@ -291,8 +373,9 @@ std::optional<uint64_t> Base::restart() {
   return std::nullopt;
 }
 
-std::unique_ptr<Peer> make_base_peer(std::shared_ptr<Base> base, std::string verb, size_t bytes) {
-  return std::make_unique<BasePeer>(std::move(base), std::move(verb), bytes);
+std::unique_ptr<Peer> make_base_peer(std::shared_ptr<Base> base, std::string verb, size_t bytes,
+                                     uint32_t depth) {
+  return std::make_unique<BasePeer>(std::move(base), std::move(verb), bytes, depth);
 }
 
 }  // namespace rtsup::bench

@@ -26,16 +26,19 @@ enum class Regime {
 
 class Base {
  public:
-  // `build`: the build tree with bin/rtsup and the measuring function.
-  Base(std::string build, Regime regime) : build_(std::move(build)), regime_(regime) {}
+  // `workers`: instances of the measuring function. rtsup and the function are found beside this
+  // program: ../../bin/rtsup and libmeasure.so.
+  explicit Base(Regime regime, uint32_t workers = 1) : regime_(regime), workers_(workers) {}
   ~Base();
   Base(const Base&) = delete;
   Base& operator=(const Base&) = delete;
 
   // Starts it once; why it did not start otherwise.
   std::optional<std::string> open();
-  // What the function answers; nothing when it failed (the cause goes to standard error).
-  std::optional<std::string> invoke(const std::string& data);
+  // What `times` instances answer that are asked at the same time; nothing when one failed (the
+  // cause goes to standard error).
+  std::optional<std::vector<std::string>> invoke(const std::string& data, uint32_t times = 1);
+  uint32_t workers() const noexcept { return workers_; }
   pid_t broker() const noexcept { return broker_; }
   // Every process of it, the supervisor included.
   std::vector<pid_t> processes() const;
@@ -52,10 +55,12 @@ class Base {
  private:
   std::optional<std::string> start();
   std::optional<std::string> place();
+  bool is_ready();
+  std::string command(const std::string& arguments) const;
   std::optional<std::string> run(const std::string& arguments);
 
-  std::string build_;
   Regime regime_;
+  uint32_t workers_;
   std::string folder_;
   pid_t supervisor_ = 0;
   pid_t broker_ = 0;
@@ -63,7 +68,9 @@ class Base {
   std::optional<std::string> fault_;
 };
 
-// `verb`: "get" (state.get on state.memory) or "echo". The base is shared by the peers of a regime.
-std::unique_ptr<Peer> make_base_peer(std::shared_ptr<Base> base, std::string verb, size_t bytes);
+// `verb`: "get" (state.get on state.memory) or "echo", which knows no depth. The base is shared by
+// the peers of a regime; all its workers ask at the same time.
+std::unique_ptr<Peer> make_base_peer(std::shared_ptr<Base> base, std::string verb, size_t bytes,
+                                     uint32_t depth = 1);
 
 }  // namespace rtsup::bench

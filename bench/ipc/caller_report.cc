@@ -19,12 +19,14 @@ bool take_number(std::string_view& text, uint64_t& number) {
 }  // namespace
 
 std::string CallerReport::to_text() const {
-  return std::to_string(cpu_ns) + " " + std::to_string(elapsed_ns) + " " + latency.to_text();
+  return std::to_string(cpu_ns) + " " + std::to_string(begin_ns) + " " + std::to_string(end_ns) +
+         " " + latency.to_text();
 }
 
 std::optional<CallerReport> CallerReport::parse(std::string_view text) {
   CallerReport report;
-  if (!take_number(text, report.cpu_ns) || !take_number(text, report.elapsed_ns)) {
+  if (!take_number(text, report.cpu_ns) || !take_number(text, report.begin_ns) ||
+      !take_number(text, report.end_ns)) {
     return std::nullopt;
   }
   auto latency = Histogram::parse(text);

@@ -14,11 +14,12 @@
 namespace rtsup::bench {
 
 struct CallerReport {
-  uint64_t cpu_ns = 0;      // of the whole caller, for all calls
-  uint64_t elapsed_ns = 0;  // for all calls
+  uint64_t cpu_ns = 0;    // of the whole caller, for all calls
+  uint64_t begin_ns = 0;  // CLOCK_MONOTONIC, so that callers of one run can be put side by side
+  uint64_t end_ns = 0;
   Histogram latency;
 
-  // "CPU_NS ELAPSED_NS HISTOGRAM".
+  // "CPU_NS BEGIN_NS END_NS HISTOGRAM".
   std::string to_text() const;
   static std::optional<CallerReport> parse(std::string_view text);
 };

@@ -91,12 +91,23 @@ Regime regime_of(const std::string& placement) {
 
 void add_base(Cases& cases, const Settings& settings) {
   for (const std::string& placement : settings.placements) {
-    const auto base = std::make_shared<Base>(RTSUP_BUILD_DIR, regime_of(placement));
-    const uint32_t calls = placement == kSpinning ? kFastCalls : kSlowCalls;
+    const Regime regime = regime_of(placement);
+    const auto base = std::make_shared<Base>(regime);
+    const uint32_t calls = regime == Regime::kSpin ? kFastCalls : kSlowCalls;
     for (const size_t bytes : settings.bytes) {
-      for (const char* verb : {"get", "echo"}) {
-        const std::string name = std::string("rtsup ") + (verb[0] == 'g' ? "state.get" : "echo");
-        cases.add({name, placement, bytes}, calls, make_base_peer(base, verb, bytes));
+      cases.add({"rtsup state.get", placement, bytes}, calls, make_base_peer(base, "get", bytes));
+      cases.add({"rtsup echo", placement, bytes}, calls, make_base_peer(base, "echo", bytes));
+    }
+    for (const uint32_t depth : settings.depths) {
+      if (depth != 1) {
+        cases.add({"rtsup state.get", placement, 64, depth}, kFastCalls,
+                  make_base_peer(base, "get", 64, depth));
+      }
+    }
+    for (const uint32_t workers : settings.workers) {
+      if (workers != 1) {
+        cases.add({"rtsup state.get", placement, 64, 1, workers}, calls,
+                  make_base_peer(std::make_shared<Base>(regime, workers), "get", 64));
       }
     }
   }

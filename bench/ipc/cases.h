@@ -21,12 +21,15 @@ inline constexpr const char* kBothPoll = "two CPUs, both poll";
 
 struct Settings {
   std::string json;      // where the JSON goes; empty = nowhere
+  std::string svg;       // where the plot goes; empty = nowhere
   std::string markdown;  // where the tables go; empty = standard output
   std::string only;      // measure only cases whose name holds this
   uint32_t rounds = 10;
   // Of rtsup. Sizes are measured one call at a time with one worker; depths and workers with 64
   // bytes.
   std::vector<size_t> bytes = {16, 64, 1024, 16384, kMiB};
+  std::vector<uint32_t> depths = {1, 8, 32, 64};
+  std::vector<uint32_t> workers = {1, 2, 4, 16};
   std::vector<std::string> placements = {kSpinning, kOneCpu, kTwoCpus};
 };
 

@@ -59,19 +59,19 @@ TEST(HistogramTest, MergeAddsUp) {
 }
 
 TEST(CallerReportTest, CrossesAsText) {
-  CallerReport report{.cpu_ns = 1234, .elapsed_ns = 99'000, .latency = {}};
+  CallerReport report{.cpu_ns = 1234, .begin_ns = 99'000, .end_ns = 100'000, .latency = {}};
   report.latency.add(640, 32);
   const auto read = CallerReport::parse(report.to_text());
   ASSERT_TRUE(read);
   EXPECT_EQ(read->cpu_ns, 1234U);
-  EXPECT_EQ(read->elapsed_ns, 99'000U);
+  EXPECT_EQ(read->end_ns - read->begin_ns, 1'000U);
   EXPECT_EQ(read->latency.count(), 32U);
   EXPECT_EQ(read->latency.max(), 640U);
 }
 
 TEST(CallerReportTest, TextThatIsNoneIsRefused) {
   for (const char* text :
-       {"", "12", "12 ", "12 13", "x 13 1:1 1", "12 13 1:x 1", "12 13 1:1 1 1"}) {
+       {"", "12", "12 ", "12 13 14", "x 13 14 1:1 1", "12 13 1:1 1", "12 13 14 1:x 1"}) {
     EXPECT_FALSE(CallerReport::parse(text)) << text;
   }
 }

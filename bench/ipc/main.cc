@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "bench/ipc/cases.h"
+#include "bench/ipc/plot.h"
 
 namespace rtsup::bench {
 namespace {
@@ -49,6 +50,9 @@ int run(const Settings& settings) {
   const std::vector<Ratio> ratios = ratios_of(cases);
   if (!settings.json.empty()) {
     std::ofstream(settings.json) << to_json(cases, ratios);
+  }
+  if (!settings.svg.empty()) {
+    std::ofstream(settings.svg) << to_svg(cases);
   }
   const std::string tables = to_markdown(cases, ratios);
   if (settings.markdown.empty()) {

@@ -17,9 +17,12 @@ machine and other ways of asking, in interleaved rounds.
   --rounds N         how often each case is asked (default 10)
   --only TEXT        only cases whose name holds TEXT, such as "rtsup" or "redis"
   --bytes N,...      sizes of the value (default 16,64,1024,16384,1048576)
+  --depth N,...      calls under way at a time, 1 to 64 (default 1,8,32,64)
+  --workers N,...    workers that ask at the same time, 1 to 16 (default 1,2,4,16)
   --placement P,...  spinning, one-cpu, two-cpus (the default are these three)
                      and unpinned, where the kernel chooses
   --json FILE        the result with whole histograms, versioned
+  --svg FILE         the latencies of every case, drawn
   --markdown FILE    the tables, instead of on standard output
 )";
 
@@ -79,11 +82,17 @@ std::vector<std::string> placements_in(const std::string& list) {
 }  // namespace
 
 Settings parse_settings(int argc, char** argv) {
-  static constexpr option kOptions[] = {
-      {"bytes", required_argument, nullptr, 'b'},  {"help", no_argument, nullptr, 'h'},
-      {"json", required_argument, nullptr, 'j'},   {"markdown", required_argument, nullptr, 'm'},
-      {"only", required_argument, nullptr, 'o'},   {"placement", required_argument, nullptr, 'p'},
-      {"rounds", required_argument, nullptr, 'r'}, {nullptr, 0, nullptr, 0}};
+  static constexpr option kOptions[] = {{"bytes", required_argument, nullptr, 'b'},
+                                        {"depth", required_argument, nullptr, 'd'},
+                                        {"help", no_argument, nullptr, 'h'},
+                                        {"json", required_argument, nullptr, 'j'},
+                                        {"markdown", required_argument, nullptr, 'm'},
+                                        {"only", required_argument, nullptr, 'o'},
+                                        {"placement", required_argument, nullptr, 'p'},
+                                        {"svg", required_argument, nullptr, 's'},
+                                        {"workers", required_argument, nullptr, 'w'},
+                                        {"rounds", required_argument, nullptr, 'r'},
+                                        {nullptr, 0, nullptr, 0}};
   constexpr size_t kBytesMax = 8 * kMiB;
   Settings settings;
   int letter = 0;
@@ -92,6 +101,15 @@ Settings parse_settings(int argc, char** argv) {
     switch (letter) {
       case 'b':
         settings.bytes = numbers_in<size_t>(optarg, 1, kBytesMax);
+        break;
+      case 'd':
+        settings.depths = numbers_in<uint32_t>(optarg, 1, 64);
+        break;
+      case 's':
+        settings.svg = optarg;
+        break;
+      case 'w':
+        settings.workers = numbers_in<uint32_t>(optarg, 1, 16);
         break;
       case 'h':
         std::fputs(kUsage, stdout);

@@ -37,7 +37,7 @@ uint64_t spawn_and_wait_ns() {
 double microseconds(uint64_t ns) { return static_cast<double>(ns) / 1000; }
 
 int run() {
-  Base base(RTSUP_BUILD_DIR, Regime::kAnywhere);
+  Base base(Regime::kAnywhere);
   if (const auto fault = base.open()) {
     std::fprintf(stderr, "not measured: %s\n", fault->c_str());
     return 0;

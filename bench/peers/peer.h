@@ -20,7 +20,9 @@ struct Placement {
 
 struct Sample {
   Histogram latency;
-  double calls_per_second = -1;  // of all callers together
+  uint64_t begin_ns = 0;         // of the first caller
+  uint64_t end_ns = 0;           // of the last
+  double calls_per_second = -1;  // of all callers together, from the first to the last
   // CPU time of each side for one call, in nanoseconds; negative = not known.
   double caller_cpu_ns = -1;
   double server_cpu_ns = -1;
@@ -69,6 +71,5 @@ struct ProgramPeer {
   std::shared_ptr<PeerDaemon> daemon = nullptr;
 };
 std::unique_ptr<Peer> make_program(Placement placement, ProgramPeer what);
-std::string folder_of_this_program();
 
 }  // namespace rtsup::bench

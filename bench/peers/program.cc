@@ -131,7 +131,7 @@ class Program : public Peer {
   std::optional<std::string> open() override {
     const std::string program = folder_of_this_program() + "/" + what_.program;
     if (access(program.c_str(), X_OK) != 0) {
-      return "built without " + what_.package;
+      return program + " is not there: it is built where " + what_.package + " is installed";
     }
     if (what_.daemon != nullptr) {
       if (auto fault = what_.daemon->open()) {
@@ -198,11 +198,6 @@ class Program : public Peer {
 };
 
 }  // namespace
-
-std::string folder_of_this_program() {
-  std::error_code ignored;
-  return fs::read_symlink("/proc/self/exe", ignored).parent_path().string();
-}
 
 std::unique_ptr<Peer> make_program(Placement placement, ProgramPeer what) {
   return std::make_unique<Program>(placement, std::move(what));

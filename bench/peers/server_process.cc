@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 
 namespace rtsup::bench {
 
@@ -36,6 +37,11 @@ uint64_t cpu_time_ns(pid_t pid) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
+std::string folder_of_this_program() {
+  std::error_code ignored;
+  return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path().string();
+}
+
 const Stopwatch& stopwatch() {
   static const Stopwatch made;
   return made;
@@ -45,9 +51,11 @@ void add_report(Sample& sample, const CallerReport& report) {
   const auto before = static_cast<double>(sample.latency.count());
   const auto added = static_cast<double>(report.latency.count());
   sample.latency.merge(report.latency);
-  if (report.elapsed_ns != 0) {
-    const double rate = added * 1e9 / static_cast<double>(report.elapsed_ns);
-    sample.calls_per_second = std::max(sample.calls_per_second, 0.0) + rate;
+  sample.begin_ns = before == 0 ? report.begin_ns : std::min(sample.begin_ns, report.begin_ns);
+  sample.end_ns = std::max(sample.end_ns, report.end_ns);
+  if (sample.end_ns > sample.begin_ns) {
+    sample.calls_per_second =
+        (before + added) * 1e9 / static_cast<double>(sample.end_ns - sample.begin_ns);
   }
   if (added != 0) {
     const double cpu = std::max(sample.caller_cpu_ns, 0.0) * before;

@@ -17,6 +17,7 @@ namespace rtsup::bench {
 void pin_to_cpu(pid_t pid, int cpu);  // 0 = the calling thread
 uint64_t cpu_time_ns(pid_t pid);      // of the whole process; 0 = the calling process
 [[noreturn]] void fail(const char* what);
+std::string folder_of_this_program();  // where its peers and its measuring function lie, too
 
 class ServerProcess {
  public:
@@ -44,15 +45,15 @@ CallerReport report_on(uint32_t calls, uint32_t group, Turn&& turn) {
   }
   CallerReport report;
   const uint64_t cpu = cpu_time_ns(0);
-  const uint64_t start = ticks();
-  uint64_t before = start;
+  report.begin_ns = monotonic_ns();
+  uint64_t before = ticks();
   for (uint32_t i = 0; i < calls; i += group) {
     turn();
     const uint64_t after = ticks();
     report.latency.add(watch.to_ns(after - before), group);
     before = after;
   }
-  report.elapsed_ns = watch.to_ns(before - start);
+  report.end_ns = monotonic_ns();
   report.cpu_ns = cpu_time_ns(0) - cpu;
   return report;
 }

@@ -104,6 +104,26 @@ void add_checks(CLI::App& app, Options& options) {
   });
 }
 
+void add_bench(CLI::App& app, Options& options) {
+  CLI::App* const bench =
+      app.add_subcommand("bench", "Measure calls on this machine; see rtsup bench ipc --help");
+  bench->add_option("what", options.bench, "ipc: calls from a function to its base, and others")
+      ->type_name("WHAT")
+      ->required()
+      ->check(CLI::IsMember({"ipc"}));
+  bench->callback([&options] { options.verb = Verb::kBench; });
+}
+
+// What stands behind `rtsup bench ipc` belongs to the program that measures: its --help, too.
+int split_off_arguments(int argc, const char* const* argv, Options& options) {
+  constexpr int kOwnWords = 3;
+  if (argc <= kOwnWords || std::string_view(argv[1]) != "bench") {
+    return argc;
+  }
+  options.arguments.assign(argv + kOwnWords, argv + argc);
+  return kOwnWords;
+}
+
 Ending explain(CLI::App& app, const std::string& topic) {
   if (topic.empty()) {
     // Not app.help(): that is the help of the command that was parsed, which is "help".
@@ -152,13 +172,14 @@ std::variant<Options, Ending> parse_command_line(int argc, const char* const* ar
   add_invoke(app, options);
   add_logs(app, options);
   add_checks(app, options);
+  add_bench(app, options);
   app.footer(kFooter);  // after the commands: they would inherit it
   // `rtsup help` and `rtsup help start` are what fingers type.
   std::string topic;
   CLI::App* const help = app.add_subcommand("help", "Print this help, or that of a command");
   help->add_option("command", topic, "The command")->type_name("COMMAND");
   try {
-    app.parse(argc, argv);
+    app.parse(split_off_arguments(argc, argv, options), argv);
     options.has_data = app.get_subcommand("invoke")->count("--data") > 0;
     if (help->parsed()) {
       return explain(app, topic);

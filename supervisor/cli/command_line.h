@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace rtsup::cli {
 
@@ -19,6 +20,7 @@ enum class Verb : uint8_t {
   kValidate,
   kSchema,
   kDoctor,
+  kBench,
   kVersion,
 };
 
@@ -28,11 +30,13 @@ struct Options {
   std::string manifest;  // start, validate
   std::string function;  // restart, invoke, logs
   std::string schema;    // "manifest" or "policy"
+  std::string bench;     // "ipc"
   std::string data;
   std::string file;  // "-" = standard input
   std::string method;
   std::string content_type;
-  std::string timeout;  // "5s"
+  std::string timeout;                 // "5s"
+  std::vector<std::string> arguments;  // bench: what is passed on
   bool detach = false;
   bool json = false;
   bool follow = false;

@@ -44,6 +44,16 @@ TEST(CommandLine, EachCommandIsUnderstood) {
   EXPECT_EQ(good({"version"}).verb, Verb::kVersion);
 }
 
+TEST(CommandLine, WhatStandsBehindBenchIsPassedOn) {
+  const Options bench = good({"bench", "ipc", "--rounds", "2", "--help"});
+  EXPECT_EQ(bench.verb, Verb::kBench);
+  EXPECT_EQ(bench.bench, "ipc");
+  EXPECT_EQ(bench.arguments, (std::vector<std::string>{"--rounds", "2", "--help"}));
+  EXPECT_TRUE(good({"bench", "ipc"}).arguments.empty());
+  EXPECT_EQ(code_of({"bench"}), 2);
+  EXPECT_EQ(code_of({"bench", "disk"}), 2);
+}
+
 TEST(CommandLine, MistakesExitWithTwo) {
   EXPECT_EQ(code_of({}), 2);
   EXPECT_EQ(code_of({"begin"}), 2);

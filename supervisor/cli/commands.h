@@ -19,5 +19,6 @@ ExitCode logs(const Options& options);
 ExitCode validate(const Options& options);
 ExitCode schema(const Options& options);
 ExitCode doctor(const Options& options);
+ExitCode bench(const Options& options);
 
 }  // namespace rtsup::cli

@@ -30,6 +30,8 @@ ExitCode run(const Options& options) {
       return schema(options);
     case Verb::kDoctor:
       return doctor(options);
+    case Verb::kBench:
+      return bench(options);
     case Verb::kVersion:
       print("rtsup " RTSUP_VERSION "\n");
       return ExitCode::kOk;

@@ -53,6 +53,7 @@ Result<InstallPaths> find_install_paths(const std::string& program) {
   RTSUP_ASSIGN(const std::string groups,
                find_in(prefix, {"share/rtsup/policies"}, "groups.json", 6));
   paths.policy_folder = fs::path(groups).parent_path().string();
+  paths.bench = find_in(prefix, libexec, "rtsup-bench-ipc", 7).value_or("");
   return paths;
 }
 

@@ -16,6 +16,7 @@ struct InstallPaths {
   std::string monitor;        // libexec/rtsup/rtsup-monitor
   std::string library;        // .../librtsup.so.1
   std::string policy_folder;  // share/rtsup/policies
+  std::string bench;          // libexec/rtsup/rtsup-bench-ipc; empty: an installation without it
 };
 
 // Errors: kNotFound: number says which is missing, in the order above, from 1.

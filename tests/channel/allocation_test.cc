@@ -44,6 +44,8 @@ TEST(ChannelAllocationTest, TenThousandCallsAllocateNothing) {
       const sdk::Answer answer = worker->call(request);
       ASSERT_EQ(answer.status, Status::kOk);
       worker->release(answer.lease);
+      const sdk::Begun begun = worker->begin(request);
+      worker->release(worker->await(begun.handle).lease);
     }
   };
   for (int i = 0; i < 100; ++i) {

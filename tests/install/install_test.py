@@ -3,6 +3,7 @@
 
 usage: install_test.py BUILD_FOLDER
 """
+import json
 import os
 import pathlib
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.dom.minidom
 
 import readme
 
@@ -88,6 +90,18 @@ class InstallTest(unittest.TestCase):
             self.assertEqual(run([rtsup, "invoke", "hello", "--data", "ada"], env=self.environment).strip(), "Hello, ada!")
         finally:
             run([rtsup, "stop"], env=self.environment)
+
+    def test_bench_runs_from_the_prefix(self):
+        rtsup = str(self.prefix / "bin" / "rtsup")
+        self.assertIn("--placement", run([rtsup, "bench", "ipc", "--help"], env=self.environment))
+        report = self.folder / "bench.json"
+        run([rtsup, "bench", "ipc", "--rounds", "1", "--only", "rtsup echo", "--bytes", "16", "--placement", "unpinned",
+             "--depth", "1", "--workers", "1", "--json", str(report), "--svg", str(self.folder / "bench.svg")],
+            env=self.environment)
+        found = json.loads(report.read_text())
+        self.assertEqual((found["format"], found["version"], found["not_measured"]), ("rtsup-bench-ipc", 1, []))
+        self.assertEqual([(case["name"], case["bytes"]) for case in found["cases"]], [("rtsup echo", 16)])
+        xml.dom.minidom.parse(str(self.folder / "bench.svg"))
 
 
 if __name__ == "__main__":

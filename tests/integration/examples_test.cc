@@ -44,6 +44,13 @@ TEST_F(ExamplesTest, HelloGreets) {
   EXPECT_EQ(ask("hello", ""), "Hello, world!");
 }
 
+TEST_F(ExamplesTest, BenchFunctionMeasuresItsOwnLoop) {
+  start_ready(example("bench-function"));
+  const std::string answer = ask("bench", "50");
+  EXPECT_TRUE(answer.starts_with(R"({"orders":50,"one_by_one":{"p50_us":)")) << answer;
+  EXPECT_NE(answer.find(R"("together":{"p50_us":)"), std::string::npos) << answer;
+}
+
 TEST_F(ExamplesTest, ShopSellsAndRemembers) {
   start_ready(example("shop"));
   EXPECT_EQ(ask("cart", R"({"user":"ada","add":"apple","count":2})"),

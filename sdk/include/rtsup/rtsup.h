@@ -238,6 +238,45 @@ RTSUP_API const char* rtsup_status_name(int status);
 /* The library's own version, such as "0.1.0". */
 RTSUP_API const char* rtsup_version(void);
 
+/* ---- calls begun now and awaited later (since 1.1) ---- */
+
+/* A call under way. RTSUP_INIT, then a begin function fills it. It may be moved, not used twice. */
+typedef struct rtsup_call {
+  size_t size;
+  uint64_t handle;    /* the library's; 0 = not under way */
+  uint32_t operation; /* the library's */
+  int32_t status;     /* why it could not begin, and with what reason: UPPER_SNAKE */
+  rtsup_string reason;
+} rtsup_call;
+
+/* Each begins the call of its name and does not wait for the answer. Everything it is given is
+ * copied before it returns. Not RTSUP_OK: it did not begin; RTSUP_RESOURCE_EXHAUSTED,
+ * TOO_MANY_CALLS: 64 are under way or not yet waited for, or their memory is used up: wait for one.
+ * The timeout counts from here. The base hears of begun calls at the latest with the next
+ * rtsup_wait(), rtsup_flush() or ordinary call of any thread, and with one wake-up at most for all
+ * of them. Several may be answered in any order. */
+RTSUP_API int rtsup_state_get_begin(rtsup_string component, rtsup_string key,
+                                    const rtsup_options* options, rtsup_call* call);
+RTSUP_API int rtsup_state_set_begin(rtsup_string component, rtsup_string key, rtsup_bytes value,
+                                    const rtsup_state_write* write, const rtsup_options* options,
+                                    rtsup_call* call);
+RTSUP_API int rtsup_state_delete_begin(rtsup_string component, rtsup_string key,
+                                       const rtsup_state_write* write, const rtsup_options* options,
+                                       rtsup_call* call);
+RTSUP_API int rtsup_invoke_begin(rtsup_string function, rtsup_string method, rtsup_bytes data,
+                                 rtsup_string content_type, const rtsup_options* options,
+                                 rtsup_call* call);
+RTSUP_API int rtsup_echo_begin(rtsup_bytes data, const rtsup_options* options, rtsup_call* call);
+
+/* Wakes the base for what was begun, if it sleeps. */
+RTSUP_API void rtsup_flush(void);
+/* Waits for the answer, as the call of the begun kind would have: its status, and `answer` filled
+ * (NULL: dropped). Once for each call that began, from any thread. For one that did not begin: why.
+ * An answer that is not released holds one of 64 places of the base's memory. */
+RTSUP_API int rtsup_wait(rtsup_call* call, rtsup_answer* answer);
+/* Instead of rtsup_wait(): the answer is dropped when it comes. The base carries the call out. */
+RTSUP_API void rtsup_call_give_up(rtsup_call* call);
+
 #ifdef __cplusplus
 }
 #endif

@@ -124,6 +124,7 @@ class Items : public Answer {
 class State {
  public:
   explicit State(std::string component) : component_(std::move(component)) {}
+  rtsup_string name() const noexcept { return detail::raw(component_); }
 
   Result<Entry> get(std::string_view key, const Options& options = {}) const {
     Entry entry;
@@ -169,7 +170,6 @@ class State {
   }
 
  private:
-  rtsup_string name() const noexcept { return detail::raw(component_); }
   static Items collect(std::span<const Item> source) {
     Items items;
     for (const Item& item : source) {
