@@ -31,6 +31,7 @@ std::vector<CaseKey> redis_pipelined(uint32_t depth) {
   return keys;
 }
 
+// NOLINTNEXTLINE(readability-function-size): a table
 std::vector<Wanted> all_wanted() {
   const auto p50 = Figure::kP50;
   const CaseKey spinning = get(kSpinning);

@@ -20,6 +20,8 @@ namespace rtsup::bench {
 namespace {
 
 constexpr int kStartTimeoutMs = 10000;
+constexpr int kEndTimeoutMs = 5000;
+constexpr int kEndPollMs = 20;
 constexpr const char* kConfig = R"([general]
 version = 1
 [[segment]]
@@ -34,7 +36,13 @@ class Roudi : public PeerDaemon {
     if (pid_ > 0) {
       kill(pid_, SIGTERM);
       int status = 0;
-      waitpid(pid_, &status, 0);
+      // It may wait for a lock whose holder was killed.
+      for (int waited = 0; waitpid(pid_, &status, WNOHANG) == 0; waited += kEndPollMs) {
+        if (waited >= kEndTimeoutMs) {
+          kill(pid_, SIGKILL);
+        }
+        ::poll(nullptr, 0, kEndPollMs);
+      }
       if (status != 0) {
         remove_memory();
       }
