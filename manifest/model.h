@@ -100,6 +100,7 @@ struct Function {
   uint32_t concurrency = 1;
   Restart restart = Restart::kAlways;
   std::map<std::string, std::string> environment;
+  std::map<std::string, std::string> config;
 };
 
 // A call that answers as it should: `rtsup start` prints it for the operator to try.

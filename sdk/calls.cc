@@ -10,35 +10,14 @@ namespace {
 using namespace rtsup;  // NOLINT(google-build-using-namespace): this file is the edge between C
                         // names and the library's
 using sdk::Builder;
+using sdk::guarded;
+using sdk::required;
 
 static_assert(sizeof(void*) == sizeof(uint64_t), "an answer's handle holds a lease");
-
-// What goes on around every call: no answer struct is needed, older ones are filled as far as they
-// reach, and bad_alloc (the only thing the encoder throws) does not get out.
-template <typename Call>
-int guarded(rtsup_answer* given, const Call& call) noexcept {
-  auto filled = RTSUP_INIT(rtsup_answer);
-  int status = RTSUP_RESOURCE_EXHAUSTED;
-  try {
-    status = static_cast<int>(call(filled));
-  } catch (...) {
-    filled.reason = RTSUP_LITERAL("NO_MEMORY");
-  }
-  if (given != nullptr) {
-    sdk::write_struct(filled, given);
-  } else {
-    rtsup_answer_release(&filled);
-  }
-  return status;
-}
 
 abi::Concurrency concurrency_of(const rtsup_state_write& write) noexcept {
   return write.concurrency == RTSUP_FIRST_WRITE ? abi::Concurrency::FirstWrite
                                                 : abi::Concurrency::LastWrite;
-}
-
-flatbuffers::Offset<flatbuffers::String> required(Builder& builder, rtsup_string text) {
-  return builder.CreateString(text.length == 0 ? "" : text.data, text.length);
 }
 
 }  // namespace

@@ -174,6 +174,10 @@ Decision Access::decide(const Call& call) const noexcept {
 
 Decision Access::decide_function(const Call& call) const noexcept {
   const uint32_t index = call.principal().function.value;
+  if (call.operation().opcode == abi::op::kConfigGet) {
+    // Its own, by its session: the request names no function (docs/adr/0011).
+    return {.verdict = index < functions_.size() ? Verdict::kAllowed : Verdict::kDenied};
+  }
   if (index >= functions_.size() || call.operation().grant != abi::Grant::kFunction) {
     return {};
   }

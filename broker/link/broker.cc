@@ -9,6 +9,8 @@ constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kIdleCheckNs = 2 * kMillisecond;
 // Longer than any event may take is no shutdown but a hang.
 constexpr uint64_t kShutdownLimitMaxMs = 60'000;
+// In the state folder. A database's name does not begin with a dot, so that none is called so.
+constexpr const char* kConfigFile = ".config";
 
 template <typename T, typename Member>
 std::vector<T> column(const std::vector<FunctionInfo>& functions, Member member) {
@@ -42,6 +44,7 @@ Broker::~Broker() {
   if (components_) {
     components_->close();
   }
+  config_file_.reset();
   // Stores give back their timers, then the shard its sessions, while those it tells of them still
   // live.
   components_.reset();
@@ -64,6 +67,7 @@ Result<void> Broker::assemble(const std::string& state_folder) {
                  clock_);
   invoke_.emplace(column<uint64_t>(functions_, &FunctionInfo::event_timeout_ns), *shard_, *shard_,
                   builder_);
+  RTSUP_TRY(assemble_config(state_folder));
   usage_.emplace(column<std::string>(functions_, &FunctionInfo::name), meter_, link_, builder_);
   dispatcher_.emplace(Dispatcher::Parts{
       .access = *access_,
@@ -73,7 +77,22 @@ Result<void> Broker::assemble(const std::string& state_folder) {
       .builder = builder_,
       .state = *state_,
       .invoke = *invoke_,
+      .config = *config_,
       .usage = *usage_});
+  return {};
+}
+
+Result<void> Broker::assemble_config(const std::string& state_folder) {
+  RTSUP_ASSIGN(config_file_, ConfigFile::open(state_folder + "/" + kConfigFile, *shard_));
+  std::vector<ConfigService::Function> rows;
+  std::vector<bool> leases;
+  for (const FunctionInfo& function : functions_) {
+    rows.push_back({.name = function.name, .values = function.config});
+    leases.push_back(false);
+  }
+  config_.emplace(std::move(rows), *config_file_, *shard_, builder_);
+  pages_.emplace(*config_, std::move(leases));
+  shard_->supply(&*pages_);
   return {};
 }
 
@@ -89,7 +108,7 @@ void Broker::shutdown(uint64_t limit_ms) {
 }
 
 void Broker::end_when_idle(uint64_t deadline_ns) {
-  const bool idle = state_->pending() == 0 && invoke_->pending() == 0;
+  const bool idle = state_->pending() == 0 && invoke_->pending() == 0 && config_->pending() == 0;
   if (idle || shard_->now_ns() >= deadline_ns) {
     shard_->stop();
     return;

@@ -15,6 +15,7 @@
 #include "broker/link/component_set.h"
 #include "broker/link/link.h"
 #include "broker/services/dispatcher.h"
+#include "broker/services/page_supply.h"
 
 namespace rtsup::broker {
 
@@ -38,6 +39,7 @@ class Broker final : public CallHandler, public LinkEvents {
  private:
   Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link);
   Result<void> assemble(const std::string& state_folder);
+  Result<void> assemble_config(const std::string& state_folder);
   void end_when_idle(uint64_t deadline_ns);
 
   BasePlanFile plan_;
@@ -51,6 +53,9 @@ class Broker final : public CallHandler, public LinkEvents {
   std::optional<Access> access_;
   std::optional<StateService> state_;
   std::optional<InvokeService> invoke_;
+  std::unique_ptr<ConfigFile> config_file_;
+  std::optional<ConfigService> config_;
+  std::optional<PageSupply> pages_;
   std::optional<UsageService> usage_;
   std::optional<Dispatcher> dispatcher_;
 };

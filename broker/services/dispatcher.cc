@@ -35,6 +35,8 @@ void Dispatcher::serve(Call& call, const Decision& decision) {
       return parts_.state.handle(call, decision.component);
     case service_of(abi::op::kInvokeCall):
       return parts_.invoke.handle(call, decision.callee);
+    case service_of(abi::op::kConfigGet):
+      return parts_.config.handle(call);
     default:
       break;
   }

@@ -10,6 +10,7 @@
 #include "broker/core/call_handler.h"
 #include "broker/core/post.h"
 #include "broker/meter/meter.h"
+#include "broker/services/config_service.h"
 #include "broker/services/invoke_service.h"
 #include "broker/services/state_service.h"
 #include "broker/services/usage_service.h"
@@ -26,6 +27,7 @@ class Dispatcher final : public CallHandler {
     AnswerBuilder& builder;
     StateService& state;
     InvokeService& invoke;
+    ConfigService& config;
     UsageService& usage;
   };
   explicit Dispatcher(Parts parts) : parts_(std::move(parts)) {}

@@ -4,7 +4,9 @@
 
 #include "broker/components/memory/memory_store.h"
 #include "broker/testing/fake_loop.h"
+#include "broker/testing/fake_pages.h"
 #include "broker/testing/tables.h"
+#include "broker/testing/temp_folder.h"
 #include "schemas/plan_generated.h"
 
 namespace rtsup::broker {
@@ -58,6 +60,11 @@ class DispatcherTest : public ::testing::Test {
   StateService state_{"shop", "shop", {&store_}, builder_, loop_};
   InvokeService invoke_{{1'000'000'000}, directory_, loop_, builder_};
   UsageService usage_{{"cart"}, meter_, live_, builder_};
+  testing::TempFolder folder_;
+  std::unique_ptr<ConfigFile> config_file_ = *ConfigFile::open(folder_.file("config"), loop_);
+  testing::FakePages pages_;
+  ConfigService config_{
+      {{.name = "cart", .values = {{"limit", "9"}}}}, *config_file_, pages_, builder_};
   Dispatcher dispatcher_{{.access = access_,
                           .quota = Quota({3}),
                           .meter = meter_,
@@ -65,6 +72,7 @@ class DispatcherTest : public ::testing::Test {
                           .builder = builder_,
                           .state = state_,
                           .invoke = invoke_,
+                          .config = config_,
                           .usage = usage_}};
 };
 

@@ -15,6 +15,9 @@ enum class Verb : uint8_t {
   kRestart,
   kPs,
   kInvoke,
+  kConfigGet,
+  kConfigSet,
+  kConfigUnset,
   kLogs,
   kValidate,
   kSchema,
@@ -26,7 +29,9 @@ struct Options {
   Verb verb = Verb::kVersion;
   std::string name;      // -n: which instance; empty = the only one running
   std::string manifest;  // start, validate
-  std::string function;  // restart, invoke, logs
+  std::string function;  // restart, invoke, logs, config
+  std::string setting;   // config: the value's name; empty = all
+  std::string value;     // config set
   std::string schema;    // "manifest" or "policy"
   std::string data;
   std::string file;  // "-" = standard input

@@ -28,10 +28,14 @@ Offset<plan::Function> add_function(FlatBufferBuilder& builder,
     const auto opcodes = builder.CreateVector(grant.opcodes);
     grants.push_back(plan::CreateStateGrant(builder, grant.component, keys, opcodes));
   }
+  std::vector<Offset<plan::Setting>> config;
+  for (const auto& [name, value] : function.config) {
+    config.push_back(plan::CreateSettingDirect(builder, name.c_str(), value.c_str()));
+  }
   const manifest::ResourcePolicy& resources = function.policy.resources;
   return plan::CreateFunctionDirect(builder, function.name.c_str(), &grants,
                                     &function.policy.services.invoke, resources.calls_per_second,
-                                    resources.event_timeout_ns, function.concurrency);
+                                    resources.event_timeout_ns, function.concurrency, &config);
 }
 
 }  // namespace

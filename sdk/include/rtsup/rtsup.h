@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define RTSUP_ABI_MAJOR 1
-#define RTSUP_ABI_MINOR 0
+#define RTSUP_ABI_MINOR 1
 #define RTSUP_API __attribute__((visibility("default")))
 
 enum rtsup_status {
@@ -141,7 +141,7 @@ typedef struct rtsup_answer {
   rtsup_string content_type;
   rtsup_string etag;
   int64_t expires_unix_ms; /* 0 = never */
-  int32_t found;           /* state.get: 1 when the key exists */
+  int32_t found;           /* state.get, config.get: 1 when there is such a key, or name */
   int32_t reserved;
   rtsup_string reason; /* with a status other than RTSUP_OK: UPPER_SNAKE */
   rtsup_string message;
@@ -204,6 +204,16 @@ RTSUP_API int rtsup_invoke(rtsup_string function, rtsup_string method, rtsup_byt
                            rtsup_string content_type, const rtsup_options* options,
                            rtsup_answer* answer);
 RTSUP_API int rtsup_echo(rtsup_bytes data, const rtsup_options* options, rtsup_answer* answer);
+
+/* Since 1.1. A value of this function's own configuration: the manifest's, or what `rtsup config
+ * set` has put in its place; as it is at the moment of the call. Costs tens of nanoseconds and no
+ * call: the value is copied from the runtime page into `buffer`, and answer->data points there. A
+ * value that `buffer` (which may be NULL) can not hold, or that is not on the page, is asked of the
+ * base; answer->data is then good until the answer is released. Values have at most
+ * RTSUP_CONFIG_VALUE_MAX bytes. Allocates nothing. */
+#define RTSUP_CONFIG_VALUE_MAX 4096
+RTSUP_API int rtsup_config_get(rtsup_string name, void* buffer, size_t capacity,
+                               const rtsup_options* options, rtsup_answer* answer);
 
 /* "NOT_FOUND" for 5. */
 RTSUP_API const char* rtsup_status_name(int status);

@@ -139,6 +139,42 @@ int call(std::string_view rest, rtsup_reply* reply) {
   return answer_text(reply, view(answer.raw.data));
 }
 
+// config NAME: its value, read into a buffer of the function's own.
+int config(std::string_view rest, rtsup_reply* reply) {
+  char room[RTSUP_CONFIG_VALUE_MAX];
+  Answer answer;
+  const int status = rtsup_config_get(as_string(rest), room, sizeof room, nullptr, &answer.raw);
+  if (status != RTSUP_OK || answer.raw.found == 0) {
+    return answer_text(reply, status == RTSUP_OK ? "absent" : outcome(status, answer));
+  }
+  const bool from_page = answer.raw.data.data == room;
+  return answer_text(reply, (from_page ? "page:" : "call:") + std::string(view(answer.raw.data)));
+}
+
+// watch NAME VALUE MS: reads until it has that value; how it ended. Makes no call.
+int watch(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view name = next_word(rest);
+  const std::string_view wanted = next_word(rest);
+  timespec now{};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  const int64_t end_ms = now.tv_sec * 1000 + now.tv_nsec / 1'000'000 + next_number(rest);
+  for (;;) {
+    char room[RTSUP_CONFIG_VALUE_MAX];
+    Answer answer;
+    const int status = rtsup_config_get(as_string(name), room, sizeof room, nullptr, &answer.raw);
+    if (status != RTSUP_OK) {
+      return answer_text(reply, outcome(status, answer));
+    }
+    if (view(answer.raw.data) == wanted) {
+      return answer_text(reply, "seen");
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec * 1000 + now.tv_nsec / 1'000'000 > end_ms) {
+      return answer_text(reply, "not seen");
+    }
+  }
+}
+
 int fail(std::string_view rest, rtsup_reply* reply) {
   const int status = static_cast<int>(next_number(rest));
   return answer_failure(reply, status, "ASKED_FOR", rest);
@@ -245,25 +281,17 @@ struct Verb {
 };
 
 constexpr Verb kVerbs[] = {
-    {"abort", crash},
-    {"allocate", allocate},
-    {"append", append},
-    {"big", big},
-    {"call", call},
-    {"canary", canary},
-    {"count", count},
-    {"echo", echo},
-    {"environment", environment},
-    {"exit", leave},
-    {"fail", fail},
-    {"fill", fill},
-    {"forbidden", forbidden},
-    {"get", get},
-    {"graffiti", graffiti},
-    {"print", print},
-    {"set", set},
-    {"sleep", sleep_ms},
-    {"version", version},
+    {"abort", crash},    {"allocate", allocate},
+    {"append", append},  {"big", big},
+    {"call", call},      {"canary", canary},
+    {"config", config},  {"count", count},
+    {"echo", echo},      {"environment", environment},
+    {"exit", leave},     {"fail", fail},
+    {"fill", fill},      {"forbidden", forbidden},
+    {"get", get},        {"graffiti", graffiti},
+    {"print", print},    {"set", set},
+    {"sleep", sleep_ms}, {"version", version},
+    {"watch", watch},
 };
 
 }  // namespace
