@@ -15,12 +15,16 @@
 
 namespace rtsup::manifest {
 
-enum class ComponentType { kStateMemory, kStateSqlite };
+enum class ComponentType { kStateMemory, kStateSqlite, kSequencerSqlite };
+constexpr bool is_sequencer(ComponentType type) noexcept {
+  return type == ComponentType::kSequencerSqlite;
+}
 
 struct Component {
   std::string name;
   ComponentType type = ComponentType::kStateMemory;
-  std::string file;  // kStateSqlite: plain file name in the broker's state folder
+  std::string file;       // k...Sqlite: plain file name in the broker's state folder
+  uint64_t lease = 1000;  // kSequencerSqlite: values a session gets at a time; 0 = none in advance
 };
 
 enum class FunctionKind {
@@ -67,8 +71,14 @@ struct StateGrant {
   std::string origin;
 };
 
+struct SequencerGrant {
+  uint32_t component = 0;  // position in Manifest::components
+  std::vector<std::string> names;
+};
+
 struct ServicePolicy {
   std::vector<StateGrant> state;
+  std::vector<SequencerGrant> sequencer;
   std::vector<uint32_t> invoke;  // positions in Manifest::functions
 };
 

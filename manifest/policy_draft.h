@@ -45,6 +45,11 @@ struct StateDraft {
   std::vector<uint16_t> opcodes;
 };
 
+struct SequencerDraft {
+  const Node* component = nullptr;
+  std::vector<std::string> names;
+};
+
 struct PolicyDraft {
   std::array<SettingDraft, kSettings> settings{};
   std::vector<RuleDraft> allowed;
@@ -52,6 +57,7 @@ struct PolicyDraft {
   std::vector<PathGrant> paths;
   std::vector<const Node*> path_nodes;  // path_nodes[i] is of paths[i]
   std::vector<StateDraft> state;
+  std::vector<SequencerDraft> sequencer;
   std::vector<const Node*> invoke;  // nodes that hold a function's name
 
   SettingDraft& at(Setting setting) { return settings[static_cast<size_t>(setting)]; }

@@ -106,8 +106,18 @@ void PolicyResolver::resolve_paths(const PolicyDraft& draft, const std::string& 
 }
 
 void PolicyResolver::resolve_services(const PolicyDraft& draft, ServicePolicy& services) {
+  const auto component_of = [this](const Node& node, const Names& kind, std::string_view what) {
+    return position(kind, node, what, mistakes_)
+               ? position(names_.components, node, "component", mistakes_)
+               : std::nullopt;
+  };
+  for (const SequencerDraft& sequencer : draft.sequencer) {
+    if (const auto component = component_of(*sequencer.component, names_.sequencers, "sequencer")) {
+      services.sequencer.push_back({.component = *component, .names = sequencer.names});
+    }
+  }
   for (const StateDraft& state : draft.state) {
-    const auto component = position(names_.components, *state.component, "component", mistakes_);
+    const auto component = component_of(*state.component, names_.stores, "state component");
     if (component) {
       services.state.push_back({.component = *component,
                                 .keys = state.keys,

@@ -13,7 +13,9 @@
 namespace rtsup::manifest {
 
 struct ManifestNames {
-  Names components;
+  Names components;  // all, in the manifest's order
+  Names stores;      // those that hold state
+  Names sequencers;
   Names functions;
   std::vector<std::string> accept;
 };

@@ -40,7 +40,7 @@ const Node* required_list(const Node& object, std::string_view name, Mistakes& m
   return list;
 }
 
-void read_key_pattern(const Node& node, Mistakes& mistakes, StateDraft& draft) {
+void read_key_pattern(const Node& node, Mistakes& mistakes, std::vector<std::string>& keys) {
   const auto pattern = read_text(node, mistakes);
   if (!pattern) {
     return;
@@ -50,7 +50,7 @@ void read_key_pattern(const Node& node, Mistakes& mistakes, StateDraft& draft) {
   } else if (pattern->find('*') < pattern->size() - 1) {
     mistakes.add(node, "expected an exact key, \"prefix*\" or \"*\": a star stands at the end");
   } else {
-    draft.keys.push_back(*pattern);
+    keys.push_back(*pattern);
   }
 }
 
@@ -68,7 +68,7 @@ void read_state_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   }
   if (const Node* const keys = required_list(node, "keys", mistakes)) {
     for (const Node& key : keys->items) {
-      read_key_pattern(key, mistakes, draft);
+      read_key_pattern(key, mistakes, draft.keys);
     }
   }
   if (const Node* const allow = required_list(node, "allow", mistakes)) {
@@ -80,6 +80,33 @@ void read_state_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   }
   if (draft.component != nullptr && !draft.keys.empty() && !draft.opcodes.empty()) {
     own.state.push_back(std::move(draft));
+  }
+}
+
+void read_sequencer_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
+  static const Vocabulary vocabulary{{"component", "names", "allow", "why"}, {"deny"}};
+  if (!check_object(node, vocabulary, mistakes)) {
+    return;
+  }
+  read_why(node, mistakes);
+  SequencerDraft draft;
+  const Node* const component = required(node, "component", mistakes);
+  if (component != nullptr && read_text(*component, mistakes)) {
+    draft.component = component;
+  }
+  if (const Node* const names = required_list(node, "names", mistakes)) {
+    for (const Node& name : names->items) {
+      read_key_pattern(name, mistakes, draft.names);
+    }
+  }
+  bool allowed = false;
+  if (const Node* const allow = required_list(node, "allow", mistakes)) {
+    for (const Node& item : allow->items) {
+      allowed = read_word(item, "operation", {{"next"}, {}}, mistakes).has_value() || allowed;
+    }
+  }
+  if (draft.component != nullptr && !draft.names.empty() && allowed) {
+    own.sequencer.push_back(std::move(draft));
   }
 }
 
@@ -149,8 +176,8 @@ void read_security_settings(const Node& node, Mistakes& mistakes, PolicyDraft& o
 
 void read_services(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   static const Vocabulary vocabulary{
-      {"state", "invoke"},
-      {"pubsub", "configuration", "lock", "sequencer", "secrets", "file", "bindings", "timers"}};
+      {"state", "invoke", "sequencer"},
+      {"pubsub", "configuration", "lock", "secrets", "file", "bindings", "timers"}};
   if (!check_object(node, vocabulary, mistakes)) {
     return;
   }
@@ -158,6 +185,12 @@ void read_services(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   if (state != nullptr && check_array(*state, mistakes)) {
     for (const Node& grant : state->items) {
       read_state_grant(grant, mistakes, own);
+    }
+  }
+  const Node* const sequencer = node.find("sequencer");
+  if (sequencer != nullptr && check_array(*sequencer, mistakes)) {
+    for (const Node& grant : sequencer->items) {
+      read_sequencer_grant(grant, mistakes, own);
     }
   }
   const Node* const invoke = node.find("invoke");

@@ -144,6 +144,11 @@ std::optional<uint64_t> RuntimePage::take(const Sequence& wanted, uint64_t count
   }
 }
 
+std::timed_mutex* RuntimePage::refill(const Sequence& wanted) noexcept {
+  const uint32_t slot = find(wanted);
+  return slot == kNone ? nullptr : &refills_[slot];
+}
+
 void RuntimePage::pass(const Sequence& wanted, uint64_t end) noexcept {
   const uint32_t slot = find(wanted);
   if (slot == kNone) {

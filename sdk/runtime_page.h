@@ -2,11 +2,13 @@
 // ranges leased to it.
 // Owns:    the cursors. The page and the owner's word must outlive it.
 // Errors:  "ask the base" is the answer to everything that the page can not say for certain.
-// Threads: any. No lock, no allocation, no system call; a bounded number of tries.
+// Threads: any. No lock (but refill(), for calls), no allocation, no system call; a bounded number
+//          of tries.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -37,6 +39,10 @@ class RuntimePage {
   // A call gave the values before `end`: none below it is taken any more.
   void pass(const Sequence& sequence, uint64_t end) noexcept;
 
+  // Held while a call asks for more of a sequence that was leased before, so that threads which
+  // find it used up at the same time ask once. nullptr: it was never leased.
+  std::timed_mutex* refill(const Sequence& sequence) noexcept;
+
  private:
   static constexpr uint32_t kNone = abi::kPageSequences;
   [[nodiscard]] bool is_live() const noexcept;
@@ -52,6 +58,7 @@ class RuntimePage {
   // The next value of each slot that this process has not taken. Relaxed: a number that nothing
   // else hangs on; the exchange alone makes values unique.
   std::array<std::atomic<uint64_t>, abi::kPageSequences> cursors_{};
+  std::array<std::timed_mutex, abi::kPageSequences> refills_;
 };
 
 }  // namespace rtsup::sdk

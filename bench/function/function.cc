@@ -6,7 +6,9 @@
 #include <charconv>
 #include <ctime>
 #include <optional>
+#include <rtsup/config.hpp>
 #include <rtsup/rtsup.hpp>
+#include <rtsup/sequencer.hpp>
 #include <string>
 #include <vector>
 
@@ -75,6 +77,18 @@ class Measure : public rtsup::Function {
         return code == RTSUP_OK ? rtsup::Status() : answer.to_status(code);
       });
     }
+    if (request.verb == "config") {
+      return measure(request.calls, reply, []() -> rtsup::Status {
+        char room[64];
+        const auto setting = rtsup::Config::read("greeting", room);
+        return setting && setting->text().size() != 16 ? rtsup::Status(RTSUP_DATA_LOSS)
+                                                       : setting.status();
+      });
+    }
+    if (request.verb == "number") {
+      return measure(request.calls, reply,
+                     [this]() -> rtsup::Status { return ids_.next("order").status(); });
+    }
     return {RTSUP_INVALID_ARGUMENT, "BAD_REQUEST", "prepare, get or echo, then bytes and calls"};
   }
 
@@ -107,6 +121,7 @@ class Measure : public rtsup::Function {
   }
 
   rtsup::State state_{"memory"};
+  rtsup::Sequencer ids_{"ids"};
   std::optional<Stopwatch> stopwatch_;
 };
 

@@ -94,6 +94,10 @@ void add_base(Cases& cases, const std::string& build) {
     cases.add("rtsup state.get", kSpinning, bytes, kFastCalls, make_base_peer(spin, "get", bytes));
     cases.add("rtsup echo", kSpinning, bytes, kFastCalls, make_base_peer(spin, "echo", bytes));
   }
+  cases.add("rtsup config.get, page", kSpinning, 16, kFastCalls,
+            make_base_peer(spin, "config", 16));
+  cases.add("rtsup sequencer.next, page", kSpinning, 8, kFastCalls,
+            make_base_peer(spin, "number", 8));
   for (const size_t bytes : {size_t{64}, kMiB}) {
     cases.add("rtsup state.get", kOneCpu, bytes, kSlowCalls, make_base_peer(same, "get", bytes));
     cases.add("rtsup echo", kOneCpu, bytes, kSlowCalls, make_base_peer(same, "echo", bytes));

@@ -63,7 +63,8 @@ std::vector<FunctionInfo> functions_of(const plan::BasePlan& plan) {
          .concurrency = std::clamp(function->concurrency(), 1U, abi::kRingFrames / 2),
          .calls_per_second = function->calls_per_second(),
          .event_timeout_ns = function->event_timeout_ns(),
-         .config = config_of(*function)});
+         .config = config_of(*function),
+         .leases = function->sequencer() != nullptr && function->sequencer()->size() > 0});
   }
   return functions;
 }

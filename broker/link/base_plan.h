@@ -37,6 +37,7 @@ struct FunctionInfo {
   uint32_t calls_per_second = 0;
   uint64_t event_timeout_ns = 0;
   std::map<std::string, std::string, std::less<>> config{};
+  bool leases = false;  // is granted a sequencer
 };
 std::vector<FunctionInfo> functions_of(const plan::BasePlan& plan);
 

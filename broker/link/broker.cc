@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "broker/core/limits.h"
+
 namespace rtsup::broker {
 namespace {
 
@@ -67,6 +69,7 @@ Result<void> Broker::assemble(const std::string& state_folder) {
                  clock_);
   invoke_.emplace(column<uint64_t>(functions_, &FunctionInfo::event_timeout_ns), *shard_, *shard_,
                   builder_);
+  assemble_sequencer();
   RTSUP_TRY(assemble_config(state_folder));
   usage_.emplace(column<std::string>(functions_, &FunctionInfo::name), meter_, link_, builder_);
   dispatcher_.emplace(Dispatcher::Parts{
@@ -78,8 +81,21 @@ Result<void> Broker::assemble(const std::string& state_folder) {
       .state = *state_,
       .invoke = *invoke_,
       .config = *config_,
+      .sequencer = *sequencer_,
       .usage = *usage_});
   return {};
+}
+
+void Broker::assemble_sequencer() {
+  const plan::BasePlan& plan = plan_.plan();
+  std::vector<SequencerService::Component> rows;
+  for (uint32_t i = 0; i < plan.components()->size(); ++i) {
+    const plan::Component& component = *(*plan.components())[i];
+    rows.push_back({.name = component.name()->str(),
+                    .sequencer = components_->sequencer(i),
+                    .lease = std::min(component.lease(), kSequenceCountMax)});
+  }
+  sequencer_.emplace(plan.tenant()->str(), plan.application()->str(), std::move(rows), builder_);
 }
 
 Result<void> Broker::assemble_config(const std::string& state_folder) {
@@ -88,7 +104,7 @@ Result<void> Broker::assemble_config(const std::string& state_folder) {
   std::vector<bool> leases;
   for (const FunctionInfo& function : functions_) {
     rows.push_back({.name = function.name, .values = function.config});
-    leases.push_back(false);
+    leases.push_back(function.leases);
   }
   config_.emplace(std::move(rows), *config_file_, *shard_, builder_);
   pages_.emplace(*config_, std::move(leases));
@@ -108,7 +124,8 @@ void Broker::shutdown(uint64_t limit_ms) {
 }
 
 void Broker::end_when_idle(uint64_t deadline_ns) {
-  const bool idle = state_->pending() == 0 && invoke_->pending() == 0 && config_->pending() == 0;
+  const bool idle = state_->pending() == 0 && invoke_->pending() == 0 && config_->pending() == 0 &&
+                    sequencer_->pending() == 0;
   if (idle || shard_->now_ns() >= deadline_ns) {
     shard_->stop();
     return;

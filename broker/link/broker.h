@@ -39,6 +39,7 @@ class Broker final : public CallHandler, public LinkEvents {
  private:
   Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link);
   Result<void> assemble(const std::string& state_folder);
+  void assemble_sequencer();
   Result<void> assemble_config(const std::string& state_folder);
   void end_when_idle(uint64_t deadline_ns);
 
@@ -56,6 +57,7 @@ class Broker final : public CallHandler, public LinkEvents {
   std::unique_ptr<ConfigFile> config_file_;
   std::optional<ConfigService> config_;
   std::optional<PageSupply> pages_;
+  std::optional<SequencerService> sequencer_;
   std::optional<UsageService> usage_;
   std::optional<Dispatcher> dispatcher_;
 };

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "broker/components/memory/memory_store.h"
+#include "broker/components/sqlite/sqlite_sequencer.h"
 #include "broker/components/sqlite/sqlite_store.h"
 #include "broker/link/log.h"
 #include "schemas/plan_generated.h"
@@ -44,60 +45,72 @@ bool is_file_name(const flatbuffers::String* file) {
          file->str().find('/') == std::string::npos && file->str().find('\0') == std::string::npos;
 }
 
-Result<StorePtr> open_sqlite(const plan::Component& component, const std::string& folder,
-                             const ComponentSet::Services& services) {
+// Where the component's database is; nothing when the plan names no file.
+Result<std::string> database_path(const plan::Component& component, const std::string& folder) {
   if (!is_file_name(component.file())) {
     return refuse(Status::kInvalidArgument);
   }
-  const SqliteOptions options{
-      .path = folder + "/" + component.file()->str(), .vfs = {}, .queue = {}};
-  RTSUP_ASSIGN(StorePtr store, SqliteStore::create(options, services.post, services.clock));
-  return store;
-}
-
-Result<StorePtr> open_one(const plan::Component& component, const std::string& folder,
-                          const ComponentSet::Services& services) {
-  const std::string type = component.type()->str();
-  if (type == "state.memory") {
-    return open_memory(component, services);
-  }
-  if (type == "state.sqlite") {
-    return open_sqlite(component, folder, services);
-  }
-  return refuse(Status::kUnimplemented);
+  return folder + "/" + component.file()->str();
 }
 
 }  // namespace
+
+Result<ComponentSet::Row> ComponentSet::open_one(const plan::Component& component,
+                                                 const std::string& folder,
+                                                 const Services& services) {
+  const std::string type = component.type()->str();
+  Row row;
+  if (type == "state.memory") {
+    RTSUP_ASSIGN(row.store, open_memory(component, services));
+    return row;
+  }
+  if (type == "state.sqlite") {
+    RTSUP_ASSIGN(std::string path, database_path(component, folder));
+    RTSUP_ASSIGN(row.store, SqliteStore::create({.path = std::move(path), .vfs = {}, .queue = {}},
+                                                services.post, services.clock));
+    return row;
+  }
+  if (type == "sequencer.sqlite") {
+    RTSUP_ASSIGN(const std::string path, database_path(component, folder));
+    RTSUP_ASSIGN(row.sequencer, SqliteSequencer::create(path, {}, services.post));
+    return row;
+  }
+  return refuse(Status::kUnimplemented);
+}
 
 Result<ComponentSet> ComponentSet::open(const plan::BasePlan& plan, const std::string& state_folder,
                                         Services services) {
   ComponentSet set;
   for (const auto* component : *plan.components()) {
-    auto store = open_one(*component, state_folder, services);
-    if (!store) {
+    auto row = open_one(*component, state_folder, services);
+    if (!row) {
       // Which one: an Error has no room for names. The error itself is said by who ends the
       // process.
       log_error("component " + component->name()->str() + " (" + component->type()->str() +
                 ") can not be opened");
-      return store.error();
+      return row.error();
     }
-    set.stores_.push_back(std::move(*store));
+    set.rows_.push_back(std::move(*row));
   }
   return set;
 }
 
 std::vector<StateStore*> ComponentSet::stores() const {
   std::vector<StateStore*> stores;
-  stores.reserve(stores_.size());
-  for (const auto& store : stores_) {
-    stores.push_back(store.get());
+  stores.reserve(rows_.size());
+  for (const Row& row : rows_) {
+    stores.push_back(row.store.get());
   }
   return stores;
 }
 
 void ComponentSet::close() {
-  for (const auto& store : stores_) {
-    store->close();
+  for (const Row& row : rows_) {
+    if (row.store != nullptr) {
+      row.store->close();
+    } else {
+      row.sequencer->close();
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // ComponentSet: the components that the plan asks for, opened. One place knows which type is made
 // by which class.
-// Owns:    the stores.
+// Owns:    the stores and sequencers.
 // Errors:  open(): of the component, logged with its name; kUnimplemented for a type that this
 //          build does not know; kInvalidArgument for settings or file names that are none.
 // Threads: the shard's. close() may block: only at shutdown.
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "abi/base/result.h"
+#include "broker/components/sequencer.h"
 #include "broker/components/state_store.h"
 #include "broker/core/post.h"
 #include "broker/core/wall_clock.h"
@@ -32,12 +33,19 @@ class ComponentSet {
   static Result<ComponentSet> open(const plan::BasePlan& plan, const std::string& state_folder,
                                    Services services);
 
-  // In the plan's order.
+  // In the plan's order; nullptr for a component of the other kind.
   std::vector<StateStore*> stores() const;
+  Sequencer* sequencer(size_t component) const noexcept { return rows_[component].sequencer.get(); }
   void close();
 
  private:
-  std::vector<std::unique_ptr<StateStore>> stores_;
+  struct Row {
+    std::unique_ptr<StateStore> store;  // one of the two
+    std::unique_ptr<Sequencer> sequencer;
+  };
+  static Result<Row> open_one(const plan::Component& component, const std::string& folder,
+                              const Services& services);
+  std::vector<Row> rows_;
 };
 
 }  // namespace rtsup::broker

@@ -12,6 +12,7 @@
 #include "broker/meter/meter.h"
 #include "broker/services/config_service.h"
 #include "broker/services/invoke_service.h"
+#include "broker/services/sequencer_service.h"
 #include "broker/services/state_service.h"
 #include "broker/services/usage_service.h"
 
@@ -28,6 +29,7 @@ class Dispatcher final : public CallHandler {
     StateService& state;
     InvokeService& invoke;
     ConfigService& config;
+    SequencerService& sequencer;
     UsageService& usage;
   };
   explicit Dispatcher(Parts parts) : parts_(std::move(parts)) {}

@@ -65,6 +65,7 @@ class DispatcherTest : public ::testing::Test {
   testing::FakePages pages_;
   ConfigService config_{
       {{.name = "cart", .values = {{"limit", "9"}}}}, *config_file_, pages_, builder_};
+  SequencerService sequencer_{"shop", "shop", {}, builder_};
   Dispatcher dispatcher_{{.access = access_,
                           .quota = Quota({3}),
                           .meter = meter_,
@@ -73,6 +74,7 @@ class DispatcherTest : public ::testing::Test {
                           .state = state_,
                           .invoke = invoke_,
                           .config = config_,
+                          .sequencer = sequencer_,
                           .usage = usage_}};
 };
 

@@ -16,6 +16,8 @@ const char* type_name(manifest::ComponentType type) noexcept {
       return "state.memory";
     case manifest::ComponentType::kStateSqlite:
       return "state.sqlite";
+    case manifest::ComponentType::kSequencerSqlite:
+      return "sequencer.sqlite";
   }
   return "";
 }
@@ -28,6 +30,11 @@ Offset<plan::Function> add_function(FlatBufferBuilder& builder,
     const auto opcodes = builder.CreateVector(grant.opcodes);
     grants.push_back(plan::CreateStateGrant(builder, grant.component, keys, opcodes));
   }
+  std::vector<Offset<plan::SequencerGrant>> sequencers;
+  for (const manifest::SequencerGrant& grant : function.policy.services.sequencer) {
+    const auto names = builder.CreateVectorOfStrings(grant.names);
+    sequencers.push_back(plan::CreateSequencerGrant(builder, grant.component, names));
+  }
   std::vector<Offset<plan::Setting>> config;
   for (const auto& [name, value] : function.config) {
     config.push_back(plan::CreateSettingDirect(builder, name.c_str(), value.c_str()));
@@ -35,7 +42,8 @@ Offset<plan::Function> add_function(FlatBufferBuilder& builder,
   const manifest::ResourcePolicy& resources = function.policy.resources;
   return plan::CreateFunctionDirect(builder, function.name.c_str(), &grants,
                                     &function.policy.services.invoke, resources.calls_per_second,
-                                    resources.event_timeout_ns, function.concurrency, &config);
+                                    resources.event_timeout_ns, function.concurrency, &config,
+                                    &sequencers);
 }
 
 }  // namespace
@@ -44,8 +52,9 @@ std::vector<std::byte> build_base_plan(const manifest::Manifest& manifest, uint3
   FlatBufferBuilder builder(4096);
   std::vector<Offset<plan::Component>> components;
   for (const manifest::Component& component : manifest.components) {
-    components.push_back(plan::CreateComponentDirect(
-        builder, component.name.c_str(), type_name(component.type), component.file.c_str()));
+    components.push_back(
+        plan::CreateComponentDirect(builder, component.name.c_str(), type_name(component.type),
+                                    component.file.c_str(), nullptr, component.lease));
   }
   std::vector<Offset<plan::Function>> functions;
   for (const manifest::Function& function : manifest.functions) {

@@ -175,6 +175,28 @@ int watch(std::string_view rest, rtsup_reply* reply) {
   }
 }
 
+// number COMPONENT NAME COUNT: so many values, one by one: the first and the last; the outcome when
+// one failed, or when they did not go up.
+int number(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view component = next_word(rest);
+  const std::string_view name = next_word(rest);
+  const long wanted = next_number(rest);
+  uint64_t first = 0;
+  uint64_t last = 0;
+  for (long i = 0; i < wanted; ++i) {
+    uint64_t value = 0;
+    Answer answer;
+    const int status = rtsup_sequencer_next(as_string(component), as_string(name), 1, nullptr,
+                                            &value, &answer.raw);
+    if (status != RTSUP_OK || value <= last) {
+      return answer_text(reply, status == RTSUP_OK ? "not greater" : outcome(status, answer));
+    }
+    first = i == 0 ? value : first;
+    last = value;
+  }
+  return answer_text(reply, std::to_string(first) + " " + std::to_string(last));
+}
+
 int fail(std::string_view rest, rtsup_reply* reply) {
   const int status = static_cast<int>(next_number(rest));
   return answer_failure(reply, status, "ASKED_FOR", rest);
@@ -281,17 +303,17 @@ struct Verb {
 };
 
 constexpr Verb kVerbs[] = {
-    {"abort", crash},    {"allocate", allocate},
-    {"append", append},  {"big", big},
-    {"call", call},      {"canary", canary},
-    {"config", config},  {"count", count},
-    {"echo", echo},      {"environment", environment},
-    {"exit", leave},     {"fail", fail},
-    {"fill", fill},      {"forbidden", forbidden},
-    {"get", get},        {"graffiti", graffiti},
-    {"print", print},    {"set", set},
-    {"sleep", sleep_ms}, {"version", version},
-    {"watch", watch},
+    {"abort", crash},     {"allocate", allocate},
+    {"append", append},   {"big", big},
+    {"call", call},       {"canary", canary},
+    {"config", config},   {"count", count},
+    {"echo", echo},       {"environment", environment},
+    {"exit", leave},      {"fail", fail},
+    {"fill", fill},       {"forbidden", forbidden},
+    {"get", get},         {"graffiti", graffiti},
+    {"number", number},   {"print", print},
+    {"set", set},         {"sleep", sleep_ms},
+    {"version", version}, {"watch", watch},
 };
 
 }  // namespace
