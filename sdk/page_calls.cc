@@ -36,7 +36,11 @@ bool read_page(rtsup_string name, std::span<char> buffer, rtsup_answer* answer) 
   auto filled = RTSUP_INIT(rtsup_answer);
   filled.found = value.found == RuntimePage::Found::kFound ? 1 : 0;
   filled.data = {buffer.data(), value.bytes};
-  sdk::write_struct(filled, answer);
+  if (answer->size == sizeof filled) {
+    *answer = filled;  // what nearly everybody has, without a copy of unknown length
+  } else {
+    sdk::write_struct(filled, answer);
+  }
   return true;
 }
 

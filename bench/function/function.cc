@@ -6,9 +6,7 @@
 #include <charconv>
 #include <ctime>
 #include <optional>
-#include <rtsup/config.hpp>
 #include <rtsup/rtsup.hpp>
-#include <rtsup/sequencer.hpp>
 #include <string>
 #include <vector>
 
@@ -80,14 +78,21 @@ class Measure : public rtsup::Function {
     if (request.verb == "config") {
       return measure(request.calls, reply, []() -> rtsup::Status {
         char room[64];
-        const auto setting = rtsup::Config::read("greeting", room);
-        return setting && setting->text().size() != 16 ? rtsup::Status(RTSUP_DATA_LOSS)
-                                                       : setting.status();
+        auto answer = RTSUP_INIT(rtsup_answer);
+        const int code =
+            rtsup_config_get(RTSUP_LITERAL("greeting"), room, sizeof room, nullptr, &answer);
+        const bool right = answer.data.length == 16;
+        rtsup_answer_release(&answer);
+        return {static_cast<rtsup_status>(code == RTSUP_OK && !right ? RTSUP_DATA_LOSS : code)};
       });
     }
     if (request.verb == "number") {
-      return measure(request.calls, reply,
-                     [this]() -> rtsup::Status { return ids_.next("order").status(); });
+      return measure(request.calls, reply, []() -> rtsup::Status {
+        uint64_t given = 0;
+        const int code = rtsup_sequencer_next(RTSUP_LITERAL("ids"), RTSUP_LITERAL("order"), 1,
+                                              nullptr, &given, nullptr);
+        return {static_cast<rtsup_status>(code)};
+      });
     }
     return {RTSUP_INVALID_ARGUMENT, "BAD_REQUEST", "prepare, get or echo, then bytes and calls"};
   }
@@ -121,7 +126,6 @@ class Measure : public rtsup::Function {
   }
 
   rtsup::State state_{"memory"};
-  rtsup::Sequencer ids_{"ids"};
   std::optional<Stopwatch> stopwatch_;
 };
 

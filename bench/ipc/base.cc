@@ -30,7 +30,8 @@ constexpr int kAskAgainMs = 50;
 constexpr const char* kManifest = R"({
   "rtsup": 1,
   "name": "@NAME@",
-  "components": { "memory": { "type": "state.memory" }, "ids": { "type": "sequencer.sqlite", "lease": 100000 } },
+  "components": { "memory": { "type": "state.memory" },
+                  "ids": { "type": "sequencer.sqlite", "lease": 100000 } },
   "functions": { "measure": {
     "kind": "native",
     "file": "@BUILD@/bench/libmeasure.so",

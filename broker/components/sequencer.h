@@ -14,8 +14,7 @@ namespace rtsup::broker {
 class SequenceSink {
  public:
   virtual ~SequenceSink() = default;
-  // `first` and the values after it, as many as asked for, are the caller's; that they are is on the
-  // disk.
+  // `first` and the values after it, as many as asked for, are the caller's, and the disk knows.
   virtual void reserved(uint64_t first) = 0;
   virtual void failed(abi::Reason reason) = 0;
 };

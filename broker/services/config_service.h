@@ -1,6 +1,7 @@
-// ConfigService: config.get, set and list. Each function's values: those of the plan (the manifest),
-// with the operator's changes in their place. A change counts once it is on the disk, and is
-// answered once every session's page shows it; while the disk is busy, changes wait and go together.
+// ConfigService: config.get, set and list. Each function's values: those of the plan (the
+// manifest), with the operator's changes in their place. A change counts once it is on the disk,
+// and is answered once every session's page shows it; while the disk is busy, changes wait and go
+// together.
 // Owns:    the values. File, pages and builder must outlive it.
 // Errors:  FUNCTION_UNKNOWN, CONFIG_NAME_INVALID, CONFIG_VALUE_INVALID, STORE_FULL (nothing
 //          changed), OUTCOME_UNKNOWN (the disk failed while the file was replaced).

@@ -1,5 +1,5 @@
-// SequencerService: sequencer.next. Reserves what is asked for and, for a caller with a runtime page,
-// a range for later, which it leases to that page: the caller's next values cost no call.
+// SequencerService: sequencer.next. Reserves what is asked for and, for a caller with a runtime
+// page, a range for later, which it leases to that page: the caller's next values cost no call.
 // Owns:    the requests under way. Sequencers and builder must outlive it.
 // Errors:  SEQUENCE_INVALID, TOO_MANY_CALLS, and those of the component.
 // Threads: the shard's only.

@@ -2,8 +2,8 @@
 // of it: after a crash values may be missing, none comes twice. What arrived during one sync goes
 // into the next as one transaction, like the writes of state.sqlite.
 // Owns:    a thread and a connection. Post must outlive it; close() before the loop ends.
-// Errors:  STORE_BUSY (queue full), STORE_FULL, STORE_UNAVAILABLE, OUTCOME_UNKNOWN (the sync failed:
-//          the values are lost, for everybody), STORE_CORRUPT.
+// Errors:  STORE_BUSY (queue full), STORE_FULL, STORE_UNAVAILABLE, STORE_CORRUPT, OUTCOME_UNKNOWN
+//          (the sync failed: the values are lost, for everybody).
 // Threads: see Sequencer; one inside.
 #pragma once
 

@@ -1,7 +1,8 @@
-// The file of a state.sqlite or sequencer.sqlite component: opened, checked and brought to the present schema before
-// anything uses it.
-//   application_id  0x52545353 ("RTSS"), of sequences 0x52545351 ("RTSQ"); another one, or tables without one, belong to somebody
-//   else user_version    the schema: an older file is migrated step by step, each in its own
+// The file of a state.sqlite or sequencer.sqlite component: opened, checked and brought to the
+// present schema before anything uses it.
+//   application_id  0x52545353 ("RTSS"), of sequences 0x52545351 ("RTSQ"); another one, or tables
+//   without one, belong to somebody else
+//   user_version    the schema: an older file is migrated step by step, each in its own
 //   transaction; a newer one is refused journal_mode    WAL, synchronous FULL: a COMMIT that
 //   returned is on the disk
 // Errors:  kDatabaseDamaged (no database, torn pages), kDatabaseForeign, kDatabaseNewer (number =

@@ -1,5 +1,5 @@
-// The function's own configuration, in C++: what the manifest says under the function's name, or what
-// the operator has put in its place since.
+// The function's own configuration, in C++: what the manifest says under the function's name, or
+// what the operator has put in its place since.
 //
 //   auto limit = rtsup::Config::get("limit");        // a copy, as a string
 //
