@@ -14,6 +14,7 @@
 //          hot            1 while the base polls this session without a doorbell
 //          ending         1 once the base asks the worker to leave, after destroying its function
 //   shard: asleep         1 while the base's shard sleeps, or is about to, in epoll_wait
+//          owner          the shard's thread id; without one the base is dead (since 1.1)
 //
 // Orders. The writer stores an index with release or stronger, after the frame and its bytes; the
 // reader loads it with acquire. released[] likewise: release after the last read of the lease.
@@ -138,7 +139,10 @@ struct ShardPage {
   uint64_t magic;
   uint64_t epoch;
   alignas(kLine) SharedU32 asleep;
+  // A futex word of the robust kind: bits 0 to 29 are the thread's id while it lives.
+  alignas(kLine) SharedU32 owner;
 };
+inline constexpr uint32_t kOwnerIdMask = 0x3FFFFFFF;  // FUTEX_TID_MASK
 static_assert(sizeof(ShardPage) <= kHeaderBytes);
 
 inline constexpr uint32_t kRingOffset = kHeaderBytes;

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "schemas/base_generated.h"
+#include "schemas/config_generated.h"
 #include "schemas/invoke_generated.h"
+#include "schemas/sequencer_generated.h"
 #include "schemas/services_generated.h"
 #include "schemas/session_generated.h"
 #include "schemas/state_generated.h"

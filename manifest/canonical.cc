@@ -76,6 +76,12 @@ std::string canonical_text(const Policy& policy, const Manifest& manifest) {
   for (const PubsubGrant& grant : policy.services.pubsub) {
     lines.push_back(pubsub_line(grant, manifest));
   }
+  for (const SequencerGrant& grant : policy.services.sequencer) {
+    for (const std::string& name : grant.names) {
+      lines.push_back("sequencer " + manifest.components[grant.component].name + ' ' +
+                      counted(name));
+    }
+  }
   for (const uint32_t function : policy.services.invoke) {
     lines.push_back("invoke " + manifest.functions[function].name);
   }

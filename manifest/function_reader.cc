@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "abi/runtime_page.h"
 #include "manifest/document_store.h"
 #include "manifest/fields.h"
 #include "manifest/limits.h"
@@ -106,9 +107,34 @@ void read_environment(const Node& node, Function& function, Mistakes& mistakes) 
   }
 }
 
-void read_config(const Node& node, Mistakes& mistakes) {
-  if (node.kind != Node::Kind::kObject || !node.members.empty()) {
-    mistakes.add(node, "values in \"config\" are not supported yet");
+void read_setting(const Member& member, Function& function, Mistakes& mistakes) {
+  if (!abi::is_valid_config_name(member.name)) {
+    mistakes.add(member, quote(member.name) +
+                             " is no valid name of a value: expected 1 to 127 letters, digits, _ . "
+                             "/ and -, not beginning with . / or -");
+    return;
+  }
+  const auto value = read_text(member.value, mistakes);
+  if (!value) {
+    return;
+  }
+  if (value->size() > abi::kConfigValueBytesMax) {
+    mistakes.add(member.value, "more than " + std::to_string(abi::kConfigValueBytesMax) + " bytes");
+  } else {
+    function.config[member.name] = *value;
+  }
+}
+
+void read_config(const Node& node, Function& function, Mistakes& mistakes) {
+  if (node.kind != Node::Kind::kObject) {
+    mistakes.add(node, "expected an object, found " + std::string(kind_name(node.kind)));
+    return;
+  }
+  for (const Member& member : node.members) {
+    read_setting(member, function, mistakes);
+  }
+  if (node.members.size() > abi::kConfigValuesMax) {
+    mistakes.add(node, "more than " + std::to_string(abi::kConfigValuesMax) + " values");
   }
 }
 
@@ -157,7 +183,7 @@ Function read_function(const Member& member, const std::string& folder, const Fi
     read_environment(*environment, function, mistakes);
   }
   if (const Node* const config = node.find("config")) {
-    read_config(*config, mistakes);
+    read_config(*config, function, mistakes);
   }
   return function;
 }

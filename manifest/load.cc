@@ -40,6 +40,7 @@ class ManifestReader {
   void read_accept();
   const Node* read_table(std::string_view key, size_t count_max, std::string_view what);
   void read_component(const Member& member);
+  void read_path(const Member& member, Component& component);
   void check_database_files();
   void read_functions(const Node& functions);
   void read_example();
@@ -152,12 +153,14 @@ const Node* ManifestReader::read_table(std::string_view key, size_t count_max,
 }
 
 void ManifestReader::read_component(const Member& member) {
-  static const Vocabulary types{{"state.memory", "state.sqlite", "pubsub.memory"},
-                                {"state.redis", "state.etcd", "pubsub.sqlite", "pubsub.redis",
-                                 "pubsub.nats", "configuration.file", "secrets.file", "lock.memory",
-                                 "lock.redis", "sequencer.memory", "bindings.http"}};
+  static const Vocabulary types{
+      {"state.memory", "state.sqlite", "pubsub.memory", "sequencer.sqlite"},
+      {"state.redis", "state.etcd", "pubsub.sqlite", "pubsub.redis", "pubsub.nats",
+       "configuration.file", "secrets.file", "lock.memory", "lock.redis", "sequencer.memory",
+       "bindings.http"}};
   static const Vocabulary memory_vocabulary{{"type"}, {"settings", "bytes_max"}};
   static const Vocabulary sqlite_vocabulary{{"type", "path"}, {"settings", "bytes_max"}};
+  static const Vocabulary sequencer_vocabulary{{"type", "path", "lease"}, {"settings"}};
   // Always added, so that the position of the others is that of their keys.
   Component& component = manifest_.components.emplace_back();
   component.name = member.name;
@@ -171,14 +174,24 @@ void ManifestReader::read_component(const Member& member) {
   if (!word) {
     return;
   }
-  const bool sqlite = *word == "state.sqlite";
-  component.type = sqlite                     ? ComponentType::kStateSqlite
-                   : *word == "pubsub.memory" ? ComponentType::kPubsubMemory
-                                              : ComponentType::kStateMemory;
-  (void)check_object(node, sqlite ? sqlite_vocabulary : memory_vocabulary, mistakes_);
-  if (!sqlite) {
+  if (*word == "state.memory" || *word == "pubsub.memory") {
+    component.type =
+        *word == "state.memory" ? ComponentType::kStateMemory : ComponentType::kPubsubMemory;
+    (void)check_object(node, memory_vocabulary, mistakes_);
     return;
   }
+  const bool sequencer = *word == "sequencer.sqlite";
+  component.type = sequencer ? ComponentType::kSequencerSqlite : ComponentType::kStateSqlite;
+  (void)check_object(node, sequencer ? sequencer_vocabulary : sqlite_vocabulary, mistakes_);
+  if (const Node* const lease = sequencer ? node.find("lease") : nullptr) {
+    component.lease =
+        static_cast<uint64_t>(read_integer(*lease, {0, kLeaseMax}, mistakes_).value_or(0));
+  }
+  read_path(member, component);
+}
+
+void ManifestReader::read_path(const Member& member, Component& component) {
+  const Node& node = member.value;
   const Node* const path = node.find("path");
   component.file = path == nullptr ? member.name + ".db" : read_text(*path, mistakes_).value_or("");
   if (path != nullptr && !component.file.empty() && !is_plain_file_name(component.file)) {

@@ -15,12 +15,13 @@
 
 namespace rtsup::manifest {
 
-enum class ComponentType { kStateMemory, kStateSqlite, kPubsubMemory };
+enum class ComponentType { kStateMemory, kStateSqlite, kPubsubMemory, kSequencerSqlite };
 
 struct Component {
   std::string name;
   ComponentType type = ComponentType::kStateMemory;
-  std::string file;  // kStateSqlite: plain file name in the broker's state folder
+  std::string file;       // k...Sqlite: plain file name in the broker's state folder
+  uint64_t lease = 1000;  // kSequencerSqlite: values a session gets at a time; 0 = none in advance
 };
 
 enum class FunctionKind {
@@ -74,9 +75,15 @@ struct PubsubGrant {
   std::string origin;
 };
 
+struct SequencerGrant {
+  uint32_t component = 0;  // position in Manifest::components
+  std::vector<std::string> names;
+};
+
 struct ServicePolicy {
   std::vector<StateGrant> state;
   std::vector<PubsubGrant> pubsub;
+  std::vector<SequencerGrant> sequencer;
   std::vector<uint32_t> invoke;  // positions in Manifest::functions
 };
 
@@ -108,6 +115,7 @@ struct Function {
   uint32_t concurrency = 1;
   Restart restart = Restart::kAlways;
   std::map<std::string, std::string> environment;
+  std::map<std::string, std::string> config;
 };
 
 // A call that answers as it should: `rtsup start` prints it for the operator to try.

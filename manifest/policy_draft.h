@@ -51,6 +51,11 @@ struct PubsubDraft {
   std::vector<std::string> subscribe;
 };
 
+struct SequencerDraft {
+  const Node* component = nullptr;
+  std::vector<std::string> names;
+};
+
 struct PolicyDraft {
   std::array<SettingDraft, kSettings> settings{};
   std::vector<RuleDraft> allowed;
@@ -59,6 +64,7 @@ struct PolicyDraft {
   std::vector<const Node*> path_nodes;  // path_nodes[i] is of paths[i]
   std::vector<StateDraft> state;
   std::vector<PubsubDraft> pubsub;
+  std::vector<SequencerDraft> sequencer;
   std::vector<const Node*> invoke;  // nodes that hold a function's name
 
   SettingDraft& at(Setting setting) { return settings[static_cast<size_t>(setting)]; }

@@ -19,6 +19,7 @@ void append_lists(PolicyDraft& into, PolicyDraft& from) {
   append(into.path_nodes, from.path_nodes);
   append(into.state, from.state);
   append(into.pubsub, from.pubsub);
+  append(into.sequencer, from.sequencer);
   append(into.invoke, from.invoke);
   into.denied.insert(from.denied.begin(), from.denied.end());
 }

@@ -21,6 +21,19 @@ std::optional<uint32_t> position(const Names& names, const Node& node, std::stri
   return std::nullopt;
 }
 
+constexpr std::string_view kServiceNames[] = {"state", "pubsub", "sequencer"};
+
+PolicyResolver::Service service_of(ComponentType type) noexcept {
+  switch (type) {
+    case ComponentType::kPubsubMemory:
+      return PolicyResolver::Service::kPubsub;
+    case ComponentType::kSequencerSqlite:
+      return PolicyResolver::Service::kSequencer;
+    default:
+      return PolicyResolver::Service::kState;
+  }
+}
+
 ResourcePolicy resources_of(const PolicyDraft& draft) {
   ResourcePolicy resources;
   const auto take = [&draft](Setting setting, auto& value) {
@@ -110,16 +123,20 @@ std::optional<uint32_t> PolicyResolver::component(const Node& name, Service serv
   if (!found) {
     return std::nullopt;
   }
-  const bool is_bus = names_.types[*found] == ComponentType::kPubsubMemory;
-  if (is_bus != (service == Service::kPubsub)) {
+  if (service_of(names_.types[*found]) != service) {
     mistakes_.add(name, quote(name.text) + " is no component of " +
-                            (service == Service::kPubsub ? "pubsub" : "state"));
+                            std::string(kServiceNames[static_cast<size_t>(service)]));
     return std::nullopt;
   }
   return found;
 }
 
 void PolicyResolver::resolve_services(const PolicyDraft& draft, ServicePolicy& services) {
+  for (const SequencerDraft& sequencer : draft.sequencer) {
+    if (const auto position = component(*sequencer.component, Service::kSequencer)) {
+      services.sequencer.push_back({.component = *position, .names = sequencer.names});
+    }
+  }
   for (const StateDraft& state : draft.state) {
     if (const auto position = component(*state.component, Service::kState)) {
       services.state.push_back({.component = *position,

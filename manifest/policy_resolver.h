@@ -22,7 +22,7 @@ struct ManifestNames {
 
 class PolicyResolver {
  public:
-  enum class Service { kState, kPubsub };
+  enum class Service { kState, kPubsub, kSequencer };
 
   PolicyResolver(const ManifestNames& names, const Groups& groups, Mistakes& mistakes)
       : names_(names), groups_(groups), mistakes_(mistakes) {}

@@ -128,6 +128,33 @@ void read_pubsub_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   }
 }
 
+void read_sequencer_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
+  static const Vocabulary vocabulary{{"component", "names", "allow", "why"}, {"deny"}};
+  if (!check_object(node, vocabulary, mistakes)) {
+    return;
+  }
+  read_why(node, mistakes);
+  SequencerDraft draft;
+  const Node* const component = required(node, "component", mistakes);
+  if (component != nullptr && read_text(*component, mistakes)) {
+    draft.component = component;
+  }
+  if (const Node* const names = required_list(node, "names", mistakes)) {
+    for (const Node& name : names->items) {
+      read_pattern(name, kKeyPattern, mistakes, draft.names);
+    }
+  }
+  bool allowed = false;
+  if (const Node* const allow = required_list(node, "allow", mistakes)) {
+    for (const Node& item : allow->items) {
+      allowed = read_word(item, "operation", {{"next"}, {}}, mistakes).has_value() || allowed;
+    }
+  }
+  if (draft.component != nullptr && !draft.names.empty() && allowed) {
+    own.sequencer.push_back(std::move(draft));
+  }
+}
+
 void read_invoke_grant(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   static const Vocabulary vocabulary{{"function", "why"}, {"methods"}};
   const Node* name = &node;
@@ -194,8 +221,8 @@ void read_security_settings(const Node& node, Mistakes& mistakes, PolicyDraft& o
 
 void read_services(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   static const Vocabulary vocabulary{
-      {"state", "pubsub", "invoke"},
-      {"configuration", "lock", "sequencer", "secrets", "file", "bindings", "timers"}};
+      {"state", "pubsub", "invoke", "sequencer"},
+      {"configuration", "lock", "secrets", "file", "bindings", "timers"}};
   if (!check_object(node, vocabulary, mistakes)) {
     return;
   }
@@ -203,6 +230,12 @@ void read_services(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   if (state != nullptr && check_array(*state, mistakes)) {
     for (const Node& grant : state->items) {
       read_state_grant(grant, mistakes, own);
+    }
+  }
+  const Node* const sequencer = node.find("sequencer");
+  if (sequencer != nullptr && check_array(*sequencer, mistakes)) {
+    for (const Node& grant : sequencer->items) {
+      read_sequencer_grant(grant, mistakes, own);
     }
   }
   const Node* const pubsub = node.find("pubsub");

@@ -11,6 +11,7 @@ namespace {
 using namespace rtsup;  // NOLINT(google-build-using-namespace): this file is the edge between C
                         // names and the library's
 using sdk::Builder;
+using sdk::required;
 
 constexpr size_t kItemsMax = 4096;  // more cannot fit a table of 64 KiB
 
@@ -81,10 +82,6 @@ rtsup_state_write write_of(const rtsup_state_item& item) noexcept {
 abi::Concurrency concurrency_of(const rtsup_state_write& write) noexcept {
   return write.concurrency == RTSUP_FIRST_WRITE ? abi::Concurrency::FirstWrite
                                                 : abi::Concurrency::LastWrite;
-}
-
-flatbuffers::Offset<flatbuffers::String> required(Builder& builder, rtsup_string text) {
-  return builder.CreateString(text.length == 0 ? "" : text.data, text.length);
 }
 
 }  // namespace

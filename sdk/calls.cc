@@ -7,7 +7,6 @@
 #include "schemas/invoke_generated.h"
 #include "schemas/state_generated.h"
 #include "sdk/client.h"
-#include "sdk/guarded.h"
 
 namespace {
 

@@ -18,6 +18,7 @@
 #include "abi/spin.h"
 #include "sdk/host.h"
 #include "sdk/regions.h"
+#include "sdk/runtime_page.h"
 #include "sdk/transport.h"
 #include "sdk/up_memory.h"
 
@@ -43,6 +44,7 @@ class ChannelTransport final : public Transport {
   void reply(const Event& event, Status status, Bytes metadata, const ReplyRoom& room,
              size_t payload_bytes) noexcept override;
   void stop() noexcept override;
+  RuntimePage* page() noexcept override { return regions_.page.empty() ? nullptr : &page_; }
 
   host::Counters counters() const noexcept;
 
@@ -123,6 +125,7 @@ class ChannelTransport final : public Transport {
   sys::UniqueFd find_window(uint32_t number) noexcept;
 
   Regions regions_;
+  RuntimePage page_{regions_.page, regions_.shard_page().owner};
   const abi::DownHeader& down_;
   abi::UpHeader& up_;
 

@@ -29,6 +29,9 @@ using PairsOffset = flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<
 using Builder = flatbuffers::FlatBufferBuilder;
 flatbuffers::Offset<flatbuffers::String> encode(Builder& builder,
                                                 rtsup_string text);  // none for an empty one
+inline flatbuffers::Offset<flatbuffers::String> required(Builder& builder, rtsup_string text) {
+  return builder.CreateString(text.length == 0 ? "" : text.data, text.length);
+}
 PairsOffset encode_metadata(Builder& builder,
                             const rtsup_options& options);  // none when there is none
 
@@ -68,6 +71,25 @@ void hand_out(const Answer& answer, rtsup_answer& filled) noexcept;
 // Sends the finished table and fills `filled`: handle, data, and reason and message when it failed.
 Answer send(uint16_t opcode, const Builder& table, Bytes payload, const rtsup_options& options,
             rtsup_answer& filled) noexcept;
+// What goes on around every call: no answer struct is needed, older ones are filled as far as they
+// reach, and bad_alloc (the only thing the encoder throws) does not get out.
+template <typename Call>
+int guarded(rtsup_answer* given, const Call& call) noexcept {
+  auto filled = RTSUP_INIT(rtsup_answer);
+  int status = RTSUP_RESOURCE_EXHAUSTED;
+  try {
+    status = static_cast<int>(call(filled));
+  } catch (...) {
+    filled.reason = RTSUP_LITERAL("NO_MEMORY");
+  }
+  if (given != nullptr) {
+    write_struct(filled, given);
+  } else {
+    rtsup_answer_release(&filled);
+  }
+  return status;
+}
+
 // The response table of an answer that went well; nullptr when there is none.
 template <typename Table>
 const Table* table_of(const Answer& answer) noexcept {

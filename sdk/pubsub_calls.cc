@@ -2,7 +2,6 @@
 #include "abi/operation.h"
 #include "schemas/pubsub_generated.h"
 #include "sdk/client.h"
-#include "sdk/guarded.h"
 
 namespace {
 

@@ -55,6 +55,20 @@ Result<void> wait_readable(const sys::UniqueFd& socket, uint64_t timeout_ns) noe
   }
 }
 
+// One of a later layout is left alone: without a page everything is a call.
+Result<void> map_page(int fd, uint64_t bytes, Regions& regions) {
+  if (bytes != abi::kPageBytes) {
+    return {};
+  }
+  RTSUP_ASSIGN(regions.page_mapping, sys::ReadOnlyMapping::create(fd, bytes, sys::Prefault::kYes));
+  const auto& header =
+      *reinterpret_cast<const abi::PageHeader*>(regions.page_mapping.bytes().data());
+  if (header.magic != abi::kPageMagic || header.version != abi::kPageVersion) {
+    regions.page_mapping = {};
+  }
+  return {};
+}
+
 Result<void> map_items(Delivery& delivery, Regions& regions) {
   const auto size_fits = [](uint64_t bytes, uint32_t wanted) { return bytes == wanted; };
   for (uint32_t i = 0; i < delivery.message.item_count; ++i) {
@@ -88,6 +102,9 @@ Result<void> map_items(Delivery& delivery, Regions& regions) {
       case abi::ItemKind::kDoorbell:
         regions.doorbell = sys::EventFd::adopt(std::move(delivery.fds[i]));
         break;
+      case abi::ItemKind::kRuntimePage:
+        RTSUP_TRY(map_page(fd, item.bytes, regions));
+        break;
       default:
         break;  // of a later minor: closed and ignored
     }
@@ -95,6 +112,7 @@ Result<void> map_items(Delivery& delivery, Regions& regions) {
   regions.up = regions.up_mapping.bytes();
   regions.down = regions.down_mapping.bytes();
   regions.shard = regions.shard_mapping.bytes();
+  regions.page = regions.page_mapping.bytes();
   if (!regions.up_mapping || !regions.down_mapping || !regions.shard_mapping || !regions.doorbell) {
     return unfit(delivery.message.item_count);
   }

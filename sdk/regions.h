@@ -8,6 +8,7 @@
 
 #include "abi/base/result.h"
 #include "abi/layout.h"
+#include "abi/runtime_page.h"
 #include "abi/session_message.h"
 #include "sys/event.h"
 #include "sys/memory.h"
@@ -21,12 +22,14 @@ struct Regions {
   sys::WritableMapping up_mapping;
   sys::ReadOnlyMapping down_mapping;
   sys::ReadOnlyMapping shard_mapping;
-  // The bytes of the three mappings. Apart, because the ThreadSanitizer tests point them at the
+  sys::ReadOnlyMapping page_mapping;  // empty: this session has no runtime page
+  // The bytes of the mappings. Apart, because the ThreadSanitizer tests point them at the
   // base's own mappings: it knows memory by its address and does not see that two mappings are one
   // memory.
   std::span<std::byte> up;
   std::span<const std::byte> down;
   std::span<const std::byte> shard;
+  std::span<const std::byte> page;
 
   // Waits for the attach message and takes it up, including the acknowledgement.
   static Result<Regions> attach(sys::UniqueFd socket, uint64_t timeout_ns);

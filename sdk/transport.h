@@ -68,6 +68,8 @@ struct Begun {
 
 enum class Next { kEvent, kAsked, kStopped, kBaseGone };
 
+class RuntimePage;
+
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -92,6 +94,9 @@ class Transport {
   virtual void reply(const Event& event, Status status, Bytes metadata, const ReplyRoom& room,
                      size_t payload_bytes) noexcept = 0;
   virtual void stop() noexcept = 0;  // async-signal-safe
+
+  // What is read without a call; nullptr when there is no such page.
+  virtual RuntimePage* page() noexcept { return nullptr; }
 };
 
 }  // namespace rtsup::sdk

@@ -104,6 +104,25 @@ class Measure : public rtsup::Function {
         return code == RTSUP_OK ? rtsup::Status() : answer.to_status(code);
       });
     }
+    if (request.verb == "config") {
+      return measure(request, reply, []() -> rtsup::Status {
+        char room[64];
+        auto answer = RTSUP_INIT(rtsup_answer);
+        const int code =
+            rtsup_config_get(RTSUP_LITERAL("greeting"), room, sizeof room, nullptr, &answer);
+        const bool right = answer.data.length == 16;
+        rtsup_answer_release(&answer);
+        return {static_cast<rtsup_status>(code == RTSUP_OK && !right ? RTSUP_DATA_LOSS : code)};
+      });
+    }
+    if (request.verb == "number") {
+      return measure(request, reply, []() -> rtsup::Status {
+        uint64_t given = 0;
+        const int code = rtsup_sequencer_next(RTSUP_LITERAL("ids"), RTSUP_LITERAL("order"), 1,
+                                              nullptr, &given, nullptr);
+        return {static_cast<rtsup_status>(code)};
+      });
+    }
     return {RTSUP_INVALID_ARGUMENT, "BAD_REQUEST",
             "prepare, get or echo, then bytes, calls, depth and start"};
   }

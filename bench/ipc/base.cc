@@ -32,7 +32,8 @@ constexpr int kAskAgainMs = 50;
 constexpr const char* kManifest = R"({
   "rtsup": 1,
   "name": "@NAME@",
-  "components": { "memory": { "type": "state.memory" } },
+  "components": { "memory": { "type": "state.memory" },
+                  "ids": { "type": "sequencer.sqlite", "lease": 100000 } },
   "functions": { "measure": {
     "kind": "native",
     "file": "@FOLDER@/libmeasure.so",
@@ -40,9 +41,10 @@ constexpr const char* kManifest = R"({
     "policy": {
       "extends": ["rtsup:native", "rtsup:small"],
       "services": {
-        "state": [{ "component": "memory", "keys": ["item-*"], "allow": ["get", "set"] }] },
+        "state": [{ "component": "memory", "keys": ["item-*"], "allow": ["get", "set"] }],
+        "sequencer": [{ "component": "ids", "names": ["order"], "allow": ["next"] }] },
       "resources": { "memory": "256MiB", "cpu": 2, "calls_per_second": 0,
-                     "event_timeout": "120s" } } } } }
+                     "event_timeout": "120s" } }, "config": { "greeting": "sixteen letters!" } } } }
 )";
 
 // What `rtsup ps --json` says of its first function; an empty object when it says nothing.

@@ -98,6 +98,12 @@ void add_base(Cases& cases, const Settings& settings) {
       cases.add({"rtsup state.get", placement, bytes}, calls, make_base_peer(base, "get", bytes));
       cases.add({"rtsup echo", placement, bytes}, calls, make_base_peer(base, "echo", bytes));
     }
+    if (regime == Regime::kSpin) {
+      cases.add({"rtsup config.get, page", placement, 16}, calls,
+                make_base_peer(base, "config", 16));
+      cases.add({"rtsup sequencer.next, page", placement, 8}, calls,
+                make_base_peer(base, "number", 8));
+    }
     for (const uint32_t depth : settings.depths) {
       if (depth != 1) {
         cases.add({"rtsup state.get", placement, 64, depth}, kFastCalls,

@@ -6,6 +6,7 @@
 #include "schemas/invoke_generated.h"
 #include "schemas/plan_generated.h"
 #include "schemas/pubsub_generated.h"
+#include "schemas/sequencer_generated.h"
 #include "schemas/state_generated.h"
 
 namespace rtsup::broker {
@@ -134,6 +135,7 @@ Result<Access> Access::compile(const plan::BasePlan& plan) {
     RTSUP_TRY(access.add_state(plan, i));
     RTSUP_TRY(access.add_pubsub(plan, i));
     RTSUP_TRY(access.add_invoke(plan, i));
+    RTSUP_TRY(access.add_sequencers(plan, i));
   }
   sort_by_name(access.every_function_);
   return access;
@@ -222,6 +224,34 @@ Result<void> Access::add_invoke(const plan::BasePlan& plan, uint32_t function) {
   return {};
 }
 
+Result<void> Access::add_sequencers(const plan::BasePlan& plan, uint32_t function) {
+  const auto* rules = (*plan.functions())[function]->sequencer();
+  if (rules == nullptr) {
+    return {};
+  }
+  std::vector<SequencerGrant>& grants = functions_[function].sequencers;
+  for (const auto* rule : *rules) {
+    if (rule->component() >= plan.components()->size()) {
+      return plan_error(function);
+    }
+    const std::string name = (*plan.components())[rule->component()]->name()->str();
+    auto grant = std::find_if(grants.begin(), grants.end(),
+                              [&name](const SequencerGrant& row) { return row.name == name; });
+    if (grant == grants.end()) {
+      grants.push_back({.name = name, .component = ComponentIndex{rule->component()}, .names = {}});
+      grant = std::prev(grants.end());
+    }
+    for (const auto* pattern : *rule->names()) {
+      grant->names.add(view(pattern));
+    }
+  }
+  for (SequencerGrant& grant : grants) {
+    grant.names.compile();
+  }
+  sort_by_name(grants);
+  return {};
+}
+
 Decision Access::decide(const Call& call) const noexcept {
   switch (call.principal().kind) {
     case abi::PrincipalKind::kFunction:
@@ -234,6 +264,10 @@ Decision Access::decide(const Call& call) const noexcept {
 
 Decision Access::decide_function(const Call& call) const noexcept {
   const uint32_t index = call.principal().function.value;
+  if (call.operation().opcode == abi::op::kConfigGet) {
+    // Its own, by its session: the request names no function (docs/adr/0011).
+    return {.verdict = index < functions_.size() ? Verdict::kAllowed : Verdict::kDenied};
+  }
   if (index >= functions_.size() || call.operation().grant != abi::Grant::kFunction) {
     return {};
   }
@@ -247,6 +281,13 @@ Decision Access::decide_function(const Call& call) const noexcept {
   }
   if ((opcode & ~kOperationMask) == kPubsubService) {
     return decide_pubsub(call, grants.pubsub);
+  }
+  if (opcode == abi::op::kSequencerNext) {
+    const auto& table = table_of<abi::SequencerNextRequest>(call);
+    const auto* grant = find_by_name(grants.sequencers, view(table.component()));
+    return grant == nullptr || !grant->names.contains(view(table.name()))
+               ? Decision{}
+               : Decision{.verdict = Verdict::kAllowed, .component = grant->component};
   }
   if ((opcode & ~kOperationMask) != kStateService ||
       (opcode & kOperationMask) >= kStateOperations) {

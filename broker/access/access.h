@@ -34,7 +34,7 @@ enum class Verdict : uint8_t {
 
 struct Decision {
   Verdict verdict = Verdict::kDenied;
-  ComponentIndex component{};  // state.*, pubsub.*: which one was granted
+  ComponentIndex component{};  // state.*, pubsub.*, sequencer.*: which one was granted
   FunctionIndex callee{};      // invoke.call: whom
 };
 
@@ -64,15 +64,22 @@ class Access {
     std::string name;
     FunctionIndex function;
   };
+  struct SequencerGrant {
+    std::string name;
+    ComponentIndex component;
+    KeySet names;
+  };
   struct FunctionGrants {
-    std::vector<ComponentGrant> state;  // sorted by name
-    std::vector<BusGrant> pubsub;       // sorted by name
-    std::vector<Callee> invoke;         // sorted by name
+    std::vector<ComponentGrant> state;       // sorted by name
+    std::vector<BusGrant> pubsub;            // sorted by name
+    std::vector<Callee> invoke;              // sorted by name
+    std::vector<SequencerGrant> sequencers;  // sorted by name
   };
 
   Result<void> add_state(const plan::BasePlan& plan, uint32_t function);
   Result<void> add_pubsub(const plan::BasePlan& plan, uint32_t function);
   Result<void> add_invoke(const plan::BasePlan& plan, uint32_t function);
+  Result<void> add_sequencers(const plan::BasePlan& plan, uint32_t function);
   Decision decide_function(const Call& call) const noexcept;
   static Decision decide_pubsub(const Call& call, const std::vector<BusGrant>& grants) noexcept;
   Decision decide_operator(const Call& call) const noexcept;

@@ -4,8 +4,10 @@
 
 #include "broker/testing/fake_call.h"
 #include "broker/testing/tables.h"
+#include "schemas/config_generated.h"
 #include "schemas/plan_generated.h"
 #include "schemas/pubsub_generated.h"
+#include "schemas/sequencer_generated.h"
 
 namespace rtsup::broker {
 namespace {
@@ -88,9 +90,11 @@ class AccessTest : public ::testing::Test {
                                                                           b.CreateString("log/*")};
     const std::vector topic_grants = {plan::CreatePubsubGrantDirect(b, bus, &topics, nullptr),
                                       plan::CreatePubsubGrantDirect(b, bus, nullptr, &price)};
-    const std::vector functions = {
-        plan::CreateFunctionDirect(b, "cart", &grants, &callees, 0, 1, 1, &topic_grants),
-        plan::CreateFunctionDirect(b, "pricing")};
+    const std::vector<flatbuffers::Offset<flatbuffers::String>> order = {b.CreateString("order")};
+    const std::vector sequences = {plan::CreateSequencerGrantDirect(b, 1, &order)};
+    const std::vector functions = {plan::CreateFunctionDirect(b, "cart", &grants, &callees, 0, 1, 1,
+                                                              &topic_grants, nullptr, &sequences),
+                                   plan::CreateFunctionDirect(b, "pricing")};
     b.Finish(plan::CreateBasePlanDirect(b, 1, "shop", "shop", &components, &functions), "RTBP");
     return Access::compile(*plan::GetBasePlan(b.GetBufferPointer()));
   }
@@ -110,6 +114,29 @@ TEST_F(AccessTest, GrantedKeyIsAllowedAndNamesItsComponent) {
   const Decision decision = access_.decide(call);
   EXPECT_EQ(decision.verdict, Verdict::kAllowed);
   EXPECT_EQ(decision.component, ComponentIndex{0});
+}
+
+TEST_F(AccessTest, SequencesAreGrantedByNameAndConfigurationIsOnesOwn) {
+  const auto next = [](const char* component, const char* name) {
+    return testing::make_table(
+        [&](auto& b) { return abi::CreateSequencerNextRequestDirect(b, component, name); });
+  };
+  const auto own =
+      testing::make_table([](auto& b) { return abi::CreateConfigGetRequestDirect(b, "limit"); });
+  EXPECT_EQ(verdict(abi::op::kSequencerNext, next("vault", "order")), Verdict::kAllowed);
+  EXPECT_EQ(verdict(abi::op::kSequencerNext, next("vault", "orders")), Verdict::kDenied);
+  EXPECT_EQ(verdict(abi::op::kSequencerNext, next("store", "order")), Verdict::kDenied);
+  EXPECT_EQ(verdict(abi::op::kSequencerNext, next("vault", "order"), function_principal(1)),
+            Verdict::kDenied);
+  EXPECT_EQ(verdict(abi::op::kSequencerNext, next("vault", "order"), operator_principal()),
+            Verdict::kDenied);
+  EXPECT_EQ(verdict(abi::op::kConfigGet, own, function_principal(1)), Verdict::kAllowed);
+  EXPECT_EQ(verdict(abi::op::kConfigGet, own, function_principal(2)), Verdict::kDenied);
+  EXPECT_EQ(verdict(abi::op::kConfigGet, own, operator_principal()), Verdict::kDenied);
+  const auto list =
+      testing::make_table([](auto& b) { return abi::CreateConfigListRequestDirect(b, "cart"); });
+  EXPECT_EQ(verdict(abi::op::kConfigList, list), Verdict::kDenied);
+  EXPECT_EQ(verdict(abi::op::kConfigList, list, operator_principal()), Verdict::kAllowed);
 }
 
 TEST_F(AccessTest, GrantsAreByOperation) {

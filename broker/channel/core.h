@@ -9,6 +9,7 @@
 #include "broker/channel/deadline_heap.h"
 #include "broker/channel/shard.h"
 #include "broker/core/answer.h"
+#include "broker/core/session_page.h"
 
 namespace rtsup::broker::channel {
 
@@ -30,6 +31,7 @@ struct ShardCore {
   // send what is parked.
   std::vector<Session*> dirty = {};
   Directory::Observer* rooms = nullptr;
+  PageSource* pages = nullptr;
 };
 
 }  // namespace rtsup::broker::channel

@@ -25,6 +25,9 @@ Result<std::unique_ptr<Session>> Session::create(ShardCore& core, Attachment att
   auto session = std::unique_ptr<Session>(
       new Session(core, std::move(attachment), std::move(up), std::move(own)));
   RTSUP_ASSIGN(session->doorbell_, sys::EventFd::create());
+  if (session->wants_page()) {
+    RTSUP_ASSIGN(session->page_, PageWriter::create(session->epoch_));
+  }
   RTSUP_TRY(session->introduce(shard_page_fd));
   RTSUP_ASSIGN(down, sys::duplicate(session->down_region_.fd.get()));
   return session;
@@ -82,9 +85,13 @@ Result<void> Session::introduce(int shard_page_fd) {
       {abi::ItemKind::kDown, 0, abi::kRegionBytes},
       {abi::ItemKind::kShard, 0, abi::kHeaderBytes},
       {abi::ItemKind::kDoorbell, 0, 0},
+      {abi::ItemKind::kRuntimePage, 0, abi::kPageBytes},
   };
-  const int fds[] = {up_.fd(), down_region_.fd.get(), shard_page_fd, doorbell_.fd()};
-  RTSUP_TRY(send_message(abi::SessionVerb::kAttach, items, fds));
+  const int fds[] = {up_.fd(), down_region_.fd.get(), shard_page_fd, doorbell_.fd(),
+                     page_ != nullptr ? page_->fd() : -1};
+  const size_t count = std::size(items) - (page_ != nullptr ? 0 : 1);
+  RTSUP_TRY(send_message(abi::SessionVerb::kAttach, std::span(items).first(count),
+                         std::span(fds).first(count)));
   core_.deadlines.arm(attach_deadline_, core_.now_ns + core_.options.attach_timeout_ns);
   return {};
 }
@@ -150,7 +157,30 @@ void Session::check_attached() {
   up_.close_fd();
   down_region_.fd.reset();
   state_ = State::kAttached;
+  open_page(version.minor);
 }
+
+bool Session::wants_page() const {
+  return core_.pages != nullptr && principal_.kind == abi::PrincipalKind::kFunction &&
+         core_.pages->wants_page(principal_.function);
+}
+
+void Session::open_page(uint16_t abi_minor) {
+  if (page_ == nullptr || abi_minor < abi::kPageMinor) {
+    page_.reset();  // an older library has closed it: nobody else would use its memory
+    return;
+  }
+  core_.pages->fill(principal_.function, *page_);
+  page_->open();
+}
+
+void Session::close_page() noexcept {
+  if (page_ != nullptr) {
+    page_->close();
+  }
+}
+
+SessionPage* SessionCall::page() noexcept { return session_->page(); }
 
 // Before the session stops being ready.
 void Session::leave() {
@@ -171,6 +201,7 @@ void Session::end(abi::ViolationReason reason, uint64_t number) {
     return;
   }
   leave();
+  close_page();
   state_ = State::kEnded;
   core_.deadlines.disarm(attach_deadline_);
   core_.deadlines.disarm(retry_deadline_);
@@ -185,6 +216,7 @@ void Session::detach() {
     return;
   }
   leave();
+  close_page();
   state_ = State::kGone;
   core_.deadlines.disarm(attach_deadline_);
   core_.deadlines.disarm(retry_deadline_);

@@ -14,6 +14,7 @@
 #include "abi/session_message.h"
 #include "broker/channel/core.h"
 #include "broker/channel/down_memory.h"
+#include "broker/channel/page_writer.h"
 #include "broker/channel/up_region.h"
 #include "broker/channel/up_windows.h"
 #include "sys/event.h"
@@ -54,6 +55,7 @@ class SessionCall final : public Call, public Deadline {
   [[nodiscard]] const Payload& payload() const noexcept override { return payload_; }
   [[nodiscard]] uint64_t deadline_ns() const noexcept override { return deadline_ns_; }
   [[nodiscard]] uint32_t depth() const noexcept override { return depth_; }
+  SessionPage* page() noexcept override;
   void answer(Status status, std::span<const std::byte> metadata, ValueRef value) override;
   void answer_from(Status status, std::span<const std::byte> metadata,
                    const Payload& payload) override;
@@ -117,6 +119,11 @@ class Session final : public Endpoint {
   }
   [[nodiscard]] uint32_t events_open() const noexcept { return events_open_; }
 
+  // nullptr until the worker has taken one up, and after the session's end.
+  [[nodiscard]] SessionPage* page() noexcept {
+    return page_ != nullptr && page_->is_open() ? page_.get() : nullptr;
+  }
+
   [[nodiscard]] SessionId id() const noexcept { return id_; }
   [[nodiscard]] const Principal& principal() const noexcept { return principal_; }
   [[nodiscard]] const SessionMeters& meters() const noexcept { return meters_; }
@@ -163,6 +170,9 @@ class Session final : public Endpoint {
 
   // Taking up (session_intake.cc).
   void check_attached();
+  [[nodiscard]] bool wants_page() const;
+  void open_page(uint16_t abi_minor);
+  void close_page() noexcept;
   bool take_frame();
   bool check_frame(const abi::Frame& frame);
   bool resolve(const abi::Range& range, WorkerBytes& bytes) const noexcept;
@@ -227,6 +237,7 @@ class Session final : public Endpoint {
   sys::UniqueFd socket_;
   sys::EventFd doorbell_;
   sys::WritableRegion down_region_;
+  std::unique_ptr<PageWriter> page_;
   UpRegion up_;
   abi::DownHeader& down_;
 

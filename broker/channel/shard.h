@@ -19,6 +19,7 @@
 #include "broker/core/call_handler.h"
 #include "broker/core/endpoint.h"
 #include "broker/core/post.h"
+#include "broker/core/session_page.h"
 #include "sys/fd.h"
 
 namespace rtsup::broker::channel {
@@ -53,7 +54,7 @@ struct SessionReading {
   bool ready = false;
 };
 
-class Shard : public Post, public Timers, public Directory {
+class Shard : public Post, public Timers, public Directory, public Pages {
  public:
   static Result<std::unique_ptr<Shard>> create(const ShardOptions& options, CallHandler& handler,
                                                SessionObserver& observer);

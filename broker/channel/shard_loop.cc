@@ -6,6 +6,7 @@
 
 #include "abi/base/check.h"
 #include "sys/clock.h"
+#include "sys/owner_mark.h"
 
 namespace rtsup::broker::channel {
 namespace {
@@ -159,9 +160,23 @@ bool ShardLoop::has_ready(FunctionIndex function) const {
                               [](const Session* session) { return session->is_ready(); });
 }
 
+void ShardLoop::each_page(FunctionIndex function, const std::function<void(SessionPage&)>& visit) {
+  if (function.value >= functions_.size()) {
+    return;
+  }
+  for (Session* session : functions_[function.value]) {
+    if (SessionPage* page = session->page(); page != nullptr) {
+      visit(*page);
+    }
+  }
+}
+
 // ---- the loop ----
 
 void ShardLoop::run() {
+  // Without it no worker trusts its runtime page; nothing else depends on it.
+  sys::OwnerMark mark;
+  static_cast<void>(mark.set(page_of(page_).owner));
   refresh_clock();
   while (!stopping_.load()) {
     if (turn()) {

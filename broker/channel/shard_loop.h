@@ -38,6 +38,8 @@ class ShardLoop final : public Shard {
   Endpoint* pick(FunctionIndex function) override;
   [[nodiscard]] bool has_ready(FunctionIndex function) const override;
   void observe(Directory::Observer* observer) override { core_.rooms = observer; }
+  void supply(PageSource* source) override { core_.pages = source; }
+  void each_page(FunctionIndex function, const std::function<void(SessionPage&)>& visit) override;
 
  private:
   static constexpr size_t kHotMax = 64;  // sessions looked at in every turn; the rest must ring

@@ -13,6 +13,7 @@
 #include "abi/base/status.h"
 #include "abi/operation.h"
 #include "broker/core/principal.h"
+#include "broker/core/session_page.h"
 #include "broker/core/value.h"
 
 namespace rtsup::broker {
@@ -39,6 +40,9 @@ class Call {
   // How many events deep the caller is: the depth of the event that the frame's `parent` names, 0
   // outside of one.
   virtual uint32_t depth() const noexcept { return 0; }
+  // The caller's runtime page; nullptr when it has none, or none any more. Asked for anew after
+  // every wait.
+  virtual SessionPage* page() noexcept { return nullptr; }
 
   // The one answer. `metadata` (the response table, or Failure when status is not OK) is copied
   // before it returns; `value` is kept by reference until it was copied to the caller. The call is

@@ -23,6 +23,11 @@ inline constexpr int64_t kTtlMsMax =
 // at start.
 inline constexpr size_t kStatePendingMax = 8192;
 
+// Values of one sequencer.next: far more than anybody numbers at once, and far from overflow.
+inline constexpr uint64_t kSequenceCountMax = 1'000'000;
+// Requests of all sessions that may wait for sequencers at a time.
+inline constexpr size_t kSequencerPendingMax = 4096;
+
 // Calls that wait for a free instance of one function. Beyond it waiting only burns the caller's
 // deadline.
 inline constexpr size_t kInvokeQueueMax = 256;

@@ -23,6 +23,16 @@ bool names_are_valid(const plan::BasePlan& plan) noexcept {
          std::all_of(plan.functions()->begin(), plan.functions()->end(), named);
 }
 
+std::map<std::string, std::string, std::less<>> config_of(const plan::Function& function) {
+  std::map<std::string, std::string, std::less<>> config;
+  if (function.config() != nullptr) {
+    for (const auto* setting : *function.config()) {
+      config.emplace(setting->name()->str(), setting->value()->str());
+    }
+  }
+  return config;
+}
+
 }  // namespace
 
 Result<BasePlanFile> BasePlanFile::load(sys::UniqueFd fd) {
@@ -52,7 +62,9 @@ std::vector<FunctionInfo> functions_of(const plan::BasePlan& plan) {
         {.name = function->name()->str(),
          .concurrency = std::clamp(function->concurrency(), 1U, abi::kRingFrames / 2),
          .calls_per_second = function->calls_per_second(),
-         .event_timeout_ns = function->event_timeout_ns()});
+         .event_timeout_ns = function->event_timeout_ns(),
+         .config = config_of(*function),
+         .leases = function->sequencer() != nullptr && function->sequencer()->size() > 0});
   }
   return functions;
 }

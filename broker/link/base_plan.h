@@ -6,6 +6,8 @@
 // Threads: any once loaded.
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "schemas/plan_generated.h"
@@ -34,6 +36,8 @@ struct FunctionInfo {
   uint32_t concurrency = 1;
   uint32_t calls_per_second = 0;
   uint64_t event_timeout_ns = 0;
+  std::map<std::string, std::string, std::less<>> config{};
+  bool leases = false;  // is granted a sequencer
 };
 std::vector<FunctionInfo> functions_of(const plan::BasePlan& plan);
 

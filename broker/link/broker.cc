@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "broker/core/limits.h"
 #include "sys/random.h"
 
 namespace rtsup::broker {
@@ -11,6 +12,8 @@ constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kIdleCheckNs = 2 * kMillisecond;
 // Longer than any event may take is no shutdown but a hang.
 constexpr uint64_t kShutdownLimitMaxMs = 60'000;
+// In the state folder. A database's name does not begin with a dot, so that none is called so.
+constexpr const char* kConfigFile = ".config";
 
 template <typename T, typename Member>
 std::vector<T> column(const std::vector<FunctionInfo>& functions, Member member) {
@@ -55,6 +58,7 @@ Broker::~Broker() {
   if (pubsub_) {
     pubsub_->close();
   }
+  config_file_.reset();
   // Components give back their timers, then the shard its sessions, while those it tells of them
   // still live.
   components_.reset();
@@ -88,6 +92,8 @@ Result<void> Broker::assemble(const std::string& state_folder) {
           .directory = *shard_, .timers = *shard_, .builder = builder_, .clock = clock_});
   rooms_.emplace(*invoke_, *pubsub_);
   shard_->observe(&*rooms_);
+  assemble_sequencer();
+  RTSUP_TRY(assemble_config(state_folder));
   usage_.emplace(column<std::string>(functions_, &FunctionInfo::name), meter_, link_, builder_);
   dispatcher_.emplace(Dispatcher::Parts{
       .access = *access_,
@@ -98,7 +104,35 @@ Result<void> Broker::assemble(const std::string& state_folder) {
       .state = *state_,
       .invoke = *invoke_,
       .pubsub = *pubsub_,
+      .config = *config_,
+      .sequencer = *sequencer_,
       .usage = *usage_});
+  return {};
+}
+
+void Broker::assemble_sequencer() {
+  const plan::BasePlan& plan = plan_.plan();
+  std::vector<SequencerService::Component> rows;
+  for (uint32_t i = 0; i < plan.components()->size(); ++i) {
+    const plan::Component& component = *(*plan.components())[i];
+    rows.push_back({.name = component.name()->str(),
+                    .sequencer = components_->sequencer(i),
+                    .lease = std::min(component.lease(), kSequenceCountMax)});
+  }
+  sequencer_.emplace(plan.tenant()->str(), plan.application()->str(), std::move(rows), builder_);
+}
+
+Result<void> Broker::assemble_config(const std::string& state_folder) {
+  RTSUP_ASSIGN(config_file_, ConfigFile::open(state_folder + "/" + kConfigFile, *shard_));
+  std::vector<ConfigService::Function> rows;
+  std::vector<bool> leases;
+  for (const FunctionInfo& function : functions_) {
+    rows.push_back({.name = function.name, .values = function.config});
+    leases.push_back(function.leases);
+  }
+  config_.emplace(std::move(rows), *config_file_, *shard_, builder_);
+  pages_.emplace(*config_, std::move(leases));
+  shard_->supply(&*pages_);
   return {};
 }
 
@@ -114,7 +148,8 @@ void Broker::shutdown(uint64_t limit_ms) {
 }
 
 void Broker::end_when_idle(uint64_t deadline_ns) {
-  const bool idle = state_->pending() == 0 && invoke_->pending() == 0 && pubsub_->pending() == 0;
+  const bool idle = state_->pending() == 0 && invoke_->pending() == 0 && pubsub_->pending() == 0 &&
+                    config_->pending() == 0 && sequencer_->pending() == 0;
   if (idle || shard_->now_ns() >= deadline_ns) {
     shard_->stop();
     return;

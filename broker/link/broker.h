@@ -16,6 +16,7 @@
 #include "broker/link/link.h"
 #include "broker/services/dispatcher.h"
 #include "broker/services/event_rooms.h"
+#include "broker/services/page_supply.h"
 
 namespace rtsup::broker {
 
@@ -39,6 +40,8 @@ class Broker final : public CallHandler, public LinkEvents {
  private:
   Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link);
   Result<void> assemble(const std::string& state_folder);
+  void assemble_sequencer();
+  Result<void> assemble_config(const std::string& state_folder);
   void end_when_idle(uint64_t deadline_ns);
 
   BasePlanFile plan_;
@@ -54,6 +57,10 @@ class Broker final : public CallHandler, public LinkEvents {
   std::optional<InvokeService> invoke_;
   std::optional<PubsubService> pubsub_;
   std::optional<EventRooms> rooms_;
+  std::unique_ptr<ConfigFile> config_file_;
+  std::optional<ConfigService> config_;
+  std::optional<PageSupply> pages_;
+  std::optional<SequencerService> sequencer_;
   std::optional<UsageService> usage_;
   std::optional<Dispatcher> dispatcher_;
 };

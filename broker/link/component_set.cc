@@ -4,6 +4,7 @@
 
 #include "broker/components/memory/memory_bus.h"
 #include "broker/components/memory/memory_store.h"
+#include "broker/components/sqlite/sqlite_sequencer.h"
 #include "broker/components/sqlite/sqlite_store.h"
 #include "broker/link/log.h"
 #include "schemas/plan_generated.h"
@@ -45,77 +46,86 @@ bool is_file_name(const flatbuffers::String* file) {
          file->str().find('/') == std::string::npos && file->str().find('\0') == std::string::npos;
 }
 
-Result<StorePtr> open_sqlite(const plan::Component& component, const std::string& folder,
-                             const ComponentSet::Services& services) {
+// Where the component's database is; nothing when the plan names no file.
+Result<std::string> database_path(const plan::Component& component, const std::string& folder) {
   if (!is_file_name(component.file())) {
     return refuse(Status::kInvalidArgument);
   }
-  const SqliteOptions options{
-      .path = folder + "/" + component.file()->str(), .vfs = {}, .queue = {}};
-  RTSUP_ASSIGN(StorePtr store, SqliteStore::create(options, services.post, services.clock));
-  return store;
+  return folder + "/" + component.file()->str();
 }
 
 }  // namespace
 
-Result<ComponentSet::Component> ComponentSet::open_one(const plan::BasePlan& plan, uint32_t index,
-                                                       const std::string& folder,
-                                                       const Services& services) {
+Result<ComponentSet::Row> ComponentSet::open_one(const plan::BasePlan& plan, uint32_t index,
+                                                 const std::string& folder,
+                                                 const Services& services) {
   const plan::Component& component = *(*plan.components())[index];
   const std::string type = component.type()->str();
-  Component made;
+  Row row;
   if (type == "state.memory") {
-    RTSUP_ASSIGN(made.store, open_memory(component, services));
-  } else if (type == "state.sqlite") {
-    RTSUP_ASSIGN(made.store, open_sqlite(component, folder, services));
-  } else if (type == "pubsub.memory") {
-    made.bus = std::make_unique<MemoryBus>(plan.functions()->size(), services.timers);
-  } else {
-    return refuse(Status::kUnimplemented);
+    RTSUP_ASSIGN(row.store, open_memory(component, services));
+    return row;
   }
-  return made;
+  if (type == "state.sqlite") {
+    RTSUP_ASSIGN(std::string path, database_path(component, folder));
+    RTSUP_ASSIGN(row.store, SqliteStore::create({.path = std::move(path), .vfs = {}, .queue = {}},
+                                                services.post, services.clock));
+    return row;
+  }
+  if (type == "sequencer.sqlite") {
+    RTSUP_ASSIGN(const std::string path, database_path(component, folder));
+    RTSUP_ASSIGN(row.sequencer, SqliteSequencer::create(path, {}, services.post));
+    return row;
+  }
+  if (type == "pubsub.memory") {
+    row.bus = std::make_unique<MemoryBus>(plan.functions()->size(), services.timers);
+    return row;
+  }
+  return refuse(Status::kUnimplemented);
 }
 
 Result<ComponentSet> ComponentSet::open(const plan::BasePlan& plan, const std::string& state_folder,
                                         Services services) {
   ComponentSet set;
   for (uint32_t i = 0; i < plan.components()->size(); ++i) {
-    auto made = open_one(plan, i, state_folder, services);
-    if (!made) {
+    auto row = open_one(plan, i, state_folder, services);
+    if (!row) {
       // Which one: an Error has no room for names. The error itself is said by who ends the
       // process.
       const plan::Component& component = *(*plan.components())[i];
       log_error("component " + component.name()->str() + " (" + component.type()->str() +
                 ") can not be opened");
-      return made.error();
+      return row.error();
     }
-    set.components_.push_back(std::move(*made));
+    set.rows_.push_back(std::move(*row));
   }
   return set;
 }
 
 std::vector<StateStore*> ComponentSet::stores() const {
   std::vector<StateStore*> stores;
-  stores.reserve(components_.size());
-  for (const Component& component : components_) {
-    stores.push_back(component.store.get());
+  stores.reserve(rows_.size());
+  for (const Row& row : rows_) {
+    stores.push_back(row.store.get());
   }
   return stores;
 }
 
 std::vector<PubsubBus*> ComponentSet::buses() const {
   std::vector<PubsubBus*> buses;
-  buses.reserve(components_.size());
-  for (const Component& component : components_) {
-    buses.push_back(component.bus.get());
+  buses.reserve(rows_.size());
+  for (const Row& row : rows_) {
+    buses.push_back(row.bus.get());
   }
   return buses;
 }
 
 void ComponentSet::close() {
-  for (const Component& component : components_) {
-    if (component.store != nullptr) {
-      component.store->close();
+  for (const Row& row : rows_) {
+    if (row.store != nullptr) {
+      row.store->close();
+    } else if (row.sequencer != nullptr) {
+      row.sequencer->close();
     }
   }
 }

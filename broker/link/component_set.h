@@ -1,6 +1,6 @@
 // ComponentSet: the components that the plan asks for, opened. One place knows which type is made
 // by which class.
-// Owns:    the stores and buses.
+// Owns:    the stores, buses and sequencers.
 // Errors:  open(): of the component, logged with its name; kUnimplemented for a type that this
 //          build does not know; kInvalidArgument for settings or file names that are none.
 // Threads: the shard's. close() may block: only at shutdown.
@@ -12,6 +12,7 @@
 
 #include "abi/base/result.h"
 #include "broker/components/pubsub_bus.h"
+#include "broker/components/sequencer.h"
 #include "broker/components/state_store.h"
 #include "broker/core/post.h"
 #include "broker/core/wall_clock.h"
@@ -36,17 +37,19 @@ class ComponentSet {
   // In the plan's order; nullptr for a component of another kind.
   std::vector<StateStore*> stores() const;
   std::vector<PubsubBus*> buses() const;
+  Sequencer* sequencer(size_t component) const noexcept { return rows_[component].sequencer.get(); }
   void close();
 
  private:
-  // One of the two.
-  struct Component {
+  // One of the three.
+  struct Row {
     std::unique_ptr<StateStore> store;
     std::unique_ptr<PubsubBus> bus;
+    std::unique_ptr<Sequencer> sequencer;
   };
-  static Result<Component> open_one(const plan::BasePlan& plan, uint32_t index,
-                                    const std::string& folder, const Services& services);
-  std::vector<Component> components_;
+  static Result<Row> open_one(const plan::BasePlan& plan, uint32_t index, const std::string& folder,
+                              const Services& services);
+  std::vector<Row> rows_;
 };
 
 }  // namespace rtsup::broker

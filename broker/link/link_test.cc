@@ -50,6 +50,8 @@ class FakeShard final : public channel::Shard {
   Endpoint* pick(FunctionIndex) override { return nullptr; }
   bool has_ready(FunctionIndex) const override { return false; }
   void observe(Observer*) override {}
+  void supply(PageSource*) override {}
+  void each_page(FunctionIndex, const std::function<void(SessionPage&)>&) override {}
 
   testing::FakeLoop loop;
   std::optional<Error> attach_error;

@@ -37,6 +37,10 @@ void Dispatcher::serve(Call& call, const Decision& decision) {
       return parts_.invoke.handle(call, decision.callee);
     case service_of(abi::op::kPubsubPublish):
       return parts_.pubsub.handle(call, decision.component);
+    case service_of(abi::op::kConfigGet):
+      return parts_.config.handle(call);
+    case service_of(abi::op::kSequencerNext):
+      return parts_.sequencer.handle(call, decision.component);
     default:
       break;
   }

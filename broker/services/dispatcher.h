@@ -10,8 +10,10 @@
 #include "broker/core/call_handler.h"
 #include "broker/core/post.h"
 #include "broker/meter/meter.h"
+#include "broker/services/config_service.h"
 #include "broker/services/invoke_service.h"
 #include "broker/services/pubsub_service.h"
+#include "broker/services/sequencer_service.h"
 #include "broker/services/state_service.h"
 #include "broker/services/usage_service.h"
 
@@ -28,6 +30,8 @@ class Dispatcher final : public CallHandler {
     StateService& state;
     InvokeService& invoke;
     PubsubService& pubsub;
+    ConfigService& config;
+    SequencerService& sequencer;
     UsageService& usage;
   };
   explicit Dispatcher(Parts parts) : parts_(std::move(parts)) {}

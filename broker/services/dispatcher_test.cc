@@ -4,7 +4,9 @@
 
 #include "broker/components/memory/memory_store.h"
 #include "broker/testing/fake_loop.h"
+#include "broker/testing/fake_pages.h"
 #include "broker/testing/tables.h"
+#include "broker/testing/temp_folder.h"
 #include "schemas/plan_generated.h"
 
 namespace rtsup::broker {
@@ -61,6 +63,12 @@ class DispatcherTest : public ::testing::Test {
       {.buses = {nullptr}, .components = {"store"}, .event_timeouts_ns = {1}, .id_seed = 0},
       {.directory = directory_, .timers = loop_, .builder = builder_, .clock = loop_}};
   UsageService usage_{{"cart"}, meter_, live_, builder_};
+  testing::TempFolder folder_;
+  std::unique_ptr<ConfigFile> config_file_ = *ConfigFile::open(folder_.file("config"), loop_);
+  testing::FakePages pages_;
+  ConfigService config_{
+      {{.name = "cart", .values = {{"limit", "9"}}}}, *config_file_, pages_, builder_};
+  SequencerService sequencer_{"shop", "shop", {}, builder_};
   Dispatcher dispatcher_{{.access = access_,
                           .quota = Quota({3}),
                           .meter = meter_,
@@ -69,6 +77,8 @@ class DispatcherTest : public ::testing::Test {
                           .state = state_,
                           .invoke = invoke_,
                           .pubsub = pubsub_,
+                          .config = config_,
+                          .sequencer = sequencer_,
                           .usage = usage_}};
 };
 

@@ -81,6 +81,29 @@ void add_logs(CLI::App& app, Options& options) {
   logs->callback([&options] { options.verb = Verb::kLogs; });
 }
 
+void add_config(CLI::App& app, Options& options) {
+  CLI::App* const config =
+      app.add_subcommand("config", "Show and change the configuration of functions while they run");
+  config->require_subcommand(1);
+  const auto add = [&](const char* name, const char* about, Verb verb) {
+    CLI::App* const command = config->add_subcommand(name, about);
+    command->add_option("function", options.function, "The function")
+        ->type_name("FUNCTION")
+        ->required();
+    command->callback([&options, verb] { options.verb = verb; });
+    return command;
+  };
+  CLI::App* const get =
+      add("get", "Show one value, or all with where they come from", Verb::kConfigGet);
+  get->add_option("name", options.setting, "Only this value")->type_name("NAME");
+  CLI::App* const set = add("set", "Give a value; it stays until it is unset", Verb::kConfigSet);
+  set->add_option("name", options.setting, "Its name")->type_name("NAME")->required();
+  set->add_option("value", options.value, "The value")->type_name("VALUE")->required();
+  CLI::App* const unset = add(
+      "unset", "Take a value away that was set; the manifest's counts again", Verb::kConfigUnset);
+  unset->add_option("name", options.setting, "Its name")->type_name("NAME")->required();
+}
+
 void add_checks(CLI::App& app, Options& options) {
   CLI::App* const validate =
       app.add_subcommand("validate", "Find every mistake in a manifest and its policies");
@@ -170,6 +193,7 @@ std::variant<Options, Ending> parse_command_line(int argc, const char* const* ar
   add_start(app, options);
   add_control(app, options);
   add_invoke(app, options);
+  add_config(app, options);
   add_logs(app, options);
   add_checks(app, options);
   add_bench(app, options);

@@ -16,6 +16,9 @@ enum class Verb : uint8_t {
   kRestart,
   kPs,
   kInvoke,
+  kConfigGet,
+  kConfigSet,
+  kConfigUnset,
   kLogs,
   kValidate,
   kSchema,
@@ -28,7 +31,9 @@ struct Options {
   Verb verb = Verb::kVersion;
   std::string name;      // -n: which instance; empty = the only one running
   std::string manifest;  // start, validate
-  std::string function;  // restart, invoke, logs
+  std::string function;  // restart, invoke, logs, config
+  std::string setting;   // config: the value's name; empty = all
+  std::string value;     // config set
   std::string schema;    // "manifest" or "policy"
   std::string bench;     // "ipc"
   std::string data;

@@ -22,6 +22,12 @@ ExitCode run(const Options& options) {
       return ps(options);
     case Verb::kInvoke:
       return invoke(options);
+    case Verb::kConfigGet:
+      return config_get(options);
+    case Verb::kConfigSet:
+      return config_set(options);
+    case Verb::kConfigUnset:
+      return config_unset(options);
     case Verb::kLogs:
       return logs(options);
     case Verb::kValidate:

@@ -18,6 +18,8 @@ const char* type_name(manifest::ComponentType type) noexcept {
       return "state.sqlite";
     case manifest::ComponentType::kPubsubMemory:
       return "pubsub.memory";
+    case manifest::ComponentType::kSequencerSqlite:
+      return "sequencer.sqlite";
   }
   return "";
 }
@@ -36,10 +38,20 @@ Offset<plan::Function> add_function(FlatBufferBuilder& builder,
     const auto subscribe = builder.CreateVectorOfStrings(grant.subscribe);
     topics.push_back(plan::CreatePubsubGrant(builder, grant.component, publish, subscribe));
   }
+  std::vector<Offset<plan::SequencerGrant>> sequencers;
+  for (const manifest::SequencerGrant& grant : function.policy.services.sequencer) {
+    const auto names = builder.CreateVectorOfStrings(grant.names);
+    sequencers.push_back(plan::CreateSequencerGrant(builder, grant.component, names));
+  }
+  std::vector<Offset<plan::Setting>> config;
+  for (const auto& [name, value] : function.config) {
+    config.push_back(plan::CreateSettingDirect(builder, name.c_str(), value.c_str()));
+  }
   const manifest::ResourcePolicy& resources = function.policy.resources;
   return plan::CreateFunctionDirect(builder, function.name.c_str(), &grants,
                                     &function.policy.services.invoke, resources.calls_per_second,
-                                    resources.event_timeout_ns, function.concurrency, &topics);
+                                    resources.event_timeout_ns, function.concurrency, &topics,
+                                    &config, &sequencers);
 }
 
 }  // namespace
@@ -48,8 +60,9 @@ std::vector<std::byte> build_base_plan(const manifest::Manifest& manifest, uint3
   FlatBufferBuilder builder(4096);
   std::vector<Offset<plan::Component>> components;
   for (const manifest::Component& component : manifest.components) {
-    components.push_back(plan::CreateComponentDirect(
-        builder, component.name.c_str(), type_name(component.type), component.file.c_str()));
+    components.push_back(
+        plan::CreateComponentDirect(builder, component.name.c_str(), type_name(component.type),
+                                    component.file.c_str(), nullptr, component.lease));
   }
   std::vector<Offset<plan::Function>> functions;
   for (const manifest::Function& function : manifest.functions) {

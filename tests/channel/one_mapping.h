@@ -50,6 +50,10 @@ inline void use_one_mapping(sdk::Regions& regions) {
   if (std::byte* down = find_other_mapping(regions.down.data()); down != nullptr) {
     regions.down = {down, regions.down.size()};
   }
+  if (std::byte* page = regions.page.empty() ? nullptr : find_other_mapping(regions.page.data());
+      page != nullptr) {
+    regions.page = {page, regions.page.size()};
+  }
   // The shard's page is mapped by every session: the base's mapping is the writable one, found only
   // while there is one session.
 }

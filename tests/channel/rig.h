@@ -88,8 +88,10 @@ class Records : public broker::channel::SessionObserver {
 
 class Rig {
  public:
-  explicit Rig(const broker::channel::ShardOptions& options = {}) {
+  explicit Rig(const broker::channel::ShardOptions& options = {},
+               broker::PageSource* pages = nullptr) {
     shard_ = std::move(*broker::channel::Shard::create(options, service, records));
+    shard_->supply(pages);
     thread_ = std::thread([this] { shard_->run(); });
   }
   ~Rig() {

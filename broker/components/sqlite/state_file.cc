@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <array>
+#include <span>
 #include <string>
 
 namespace rtsup::broker::sqlite {
@@ -18,6 +19,19 @@ constexpr std::array<const char*, kSchemaVersion> kMigrations = {
     "CREATE INDEX state_ends ON state (expires_unix_ms) WHERE expires_unix_ms > 0;",
 };
 static_assert(kApplicationId == 1381258067);
+constexpr std::array<const char*, 1> kSequenceMigrations = {
+    "CREATE TABLE sequence (name BLOB NOT NULL PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;"
+    "PRAGMA application_id = 1381258065;",
+};
+static_assert(kSequenceApplicationId == 1381258065);
+
+struct Format {
+  int64_t application_id;
+  std::span<const char* const> migrations;
+  int64_t version() const noexcept { return static_cast<int64_t>(migrations.size()); }
+};
+constexpr Format kState{kApplicationId, kMigrations};
+constexpr Format kSequence{kSequenceApplicationId, kSequenceMigrations};
 
 // quick_check reads the whole file; larger ones would hold up the start, and are checked page by
 // page as they are read.
@@ -27,15 +41,15 @@ Error refusal(Step step, Status status, int64_t number) noexcept {
   return {.status = status, .step = step, .number = number};
 }
 
-Result<void> check_owner(Database& database) {
+Result<void> check_owner(Database& database, const Format& format) {
   RTSUP_ASSIGN(const int64_t tables, database.query_number("SELECT count(*) FROM sqlite_schema"));
   RTSUP_ASSIGN(const int64_t owner, database.query_number("PRAGMA application_id"));
   RTSUP_ASSIGN(const int64_t version, database.query_number("PRAGMA user_version"));
   const bool is_new = tables == 0 && owner == 0 && version == 0;
-  if (!is_new && owner != kApplicationId) {
+  if (!is_new && owner != format.application_id) {
     return refusal(Step::kDatabaseForeign, Status::kFailedPrecondition, owner);
   }
-  if (version > kSchemaVersion || version < 0) {
+  if (version > format.version() || version < 0) {
     return refusal(Step::kDatabaseNewer, Status::kFailedPrecondition, version);
   }
   return {};
@@ -54,11 +68,11 @@ Result<void> check_pages(Database& database) {
   return {};
 }
 
-Result<void> migrate(Database& database) {
+Result<void> migrate(Database& database, const Format& format) {
   RTSUP_ASSIGN(int64_t version, database.query_number("PRAGMA user_version"));
-  for (; version < kSchemaVersion; ++version) {
+  for (; version < format.version(); ++version) {
     const std::string script = std::string("BEGIN IMMEDIATE;") +
-                               kMigrations[static_cast<size_t>(version)] +
+                               format.migrations[static_cast<size_t>(version)] +
                                "PRAGMA user_version = " + std::to_string(version + 1) + ";COMMIT";
     RTSUP_TRY(database.execute(script.c_str()));
   }
@@ -72,18 +86,26 @@ constexpr const char* kSettings =
     "cell_size_check = ON;"
     "PRAGMA cache_size = -8192;";
 
-}  // namespace
-
-Result<Database> open_state_file(const std::string& path, const std::string& vfs) {
+Result<Database> open_file(const std::string& path, const std::string& vfs, const Format& format) {
   RTSUP_ASSIGN(Database database, Database::open(path, vfs));
   RTSUP_TRY(database.execute(kSettings));
-  RTSUP_TRY(check_owner(database));
+  RTSUP_TRY(check_owner(database, format));
   RTSUP_TRY(database.execute("PRAGMA journal_mode = WAL"));
   RTSUP_TRY(database.execute("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216"));
   database.keep_wal();
   RTSUP_TRY(check_pages(database));
-  RTSUP_TRY(migrate(database));
+  RTSUP_TRY(migrate(database, format));
   return database;
+}
+
+}  // namespace
+
+Result<Database> open_state_file(const std::string& path, const std::string& vfs) {
+  return open_file(path, vfs, kState);
+}
+
+Result<Database> open_sequence_file(const std::string& path, const std::string& vfs) {
+  return open_file(path, vfs, kSequence);
 }
 
 Result<Database> open_state_reader(const std::string& path, const std::string& vfs) {

@@ -1,7 +1,8 @@
-// The file of a state.sqlite component: opened, checked and brought to the present schema before
-// anything uses it.
-//   application_id  0x52545353 ("RTSS"); another one, or tables without one, belong to somebody
-//   else user_version    the schema: an older file is migrated step by step, each in its own
+// The file of a state.sqlite or sequencer.sqlite component: opened, checked and brought to the
+// present schema before anything uses it.
+//   application_id  0x52545353 ("RTSS"), of sequences 0x52545351 ("RTSQ"); another one, or tables
+//   without one, belong to somebody else
+//   user_version    the schema: an older file is migrated step by step, each in its own
 //   transaction; a newer one is refused journal_mode    WAL, synchronous FULL: a COMMIT that
 //   returned is on the disk
 // Errors:  kDatabaseDamaged (no database, torn pages), kDatabaseForeign, kDatabaseNewer (number =
@@ -18,9 +19,11 @@ namespace rtsup::broker::sqlite {
 
 inline constexpr int64_t kSchemaVersion = 2;
 inline constexpr int64_t kApplicationId = 0x52545353;
+inline constexpr int64_t kSequenceApplicationId = 0x52545351;
 
 // For writing: creates or migrates the file.
 Result<Database> open_state_file(const std::string& path, const std::string& vfs);
+Result<Database> open_sequence_file(const std::string& path, const std::string& vfs);
 // A second connection, for reading only; the file has been opened for writing before.
 Result<Database> open_state_reader(const std::string& path, const std::string& vfs);
 

@@ -139,6 +139,64 @@ int call(std::string_view rest, rtsup_reply* reply) {
   return answer_text(reply, view(answer.raw.data));
 }
 
+// config NAME: its value, read into a buffer of the function's own.
+int config(std::string_view rest, rtsup_reply* reply) {
+  char room[RTSUP_CONFIG_VALUE_MAX];
+  Answer answer;
+  const int status = rtsup_config_get(as_string(rest), room, sizeof room, nullptr, &answer.raw);
+  if (status != RTSUP_OK || answer.raw.found == 0) {
+    return answer_text(reply, status == RTSUP_OK ? "absent" : outcome(status, answer));
+  }
+  const bool from_page = answer.raw.data.data == room;
+  return answer_text(reply, (from_page ? "page:" : "call:") + std::string(view(answer.raw.data)));
+}
+
+// watch NAME VALUE MS: reads until it has that value; how it ended. Makes no call.
+int watch(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view name = next_word(rest);
+  const std::string_view wanted = next_word(rest);
+  timespec now{};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  const int64_t end_ms = now.tv_sec * 1000 + now.tv_nsec / 1'000'000 + next_number(rest);
+  for (;;) {
+    char room[RTSUP_CONFIG_VALUE_MAX];
+    Answer answer;
+    const int status = rtsup_config_get(as_string(name), room, sizeof room, nullptr, &answer.raw);
+    if (status != RTSUP_OK) {
+      return answer_text(reply, outcome(status, answer));
+    }
+    if (view(answer.raw.data) == wanted) {
+      return answer_text(reply, "seen");
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec * 1000 + now.tv_nsec / 1'000'000 > end_ms) {
+      return answer_text(reply, "not seen");
+    }
+  }
+}
+
+// number COMPONENT NAME COUNT: so many values, one by one: the first and the last; the outcome when
+// one failed, or when they did not go up.
+int number(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view component = next_word(rest);
+  const std::string_view name = next_word(rest);
+  const long wanted = next_number(rest);
+  uint64_t first = 0;
+  uint64_t last = 0;
+  for (long i = 0; i < wanted; ++i) {
+    uint64_t value = 0;
+    Answer answer;
+    const int status = rtsup_sequencer_next(as_string(component), as_string(name), 1, nullptr,
+                                            &value, &answer.raw);
+    if (status != RTSUP_OK || value <= last) {
+      return answer_text(reply, status == RTSUP_OK ? "not greater" : outcome(status, answer));
+    }
+    first = i == 0 ? value : first;
+    last = value;
+  }
+  return answer_text(reply, std::to_string(first) + " " + std::to_string(last));
+}
+
 int fail(std::string_view rest, rtsup_reply* reply) {
   const int status = static_cast<int>(next_number(rest));
   return answer_failure(reply, status, "ASKED_FOR", rest);
@@ -310,6 +368,7 @@ constexpr Verb kVerbs[] = {
     {"big", big},
     {"call", call},
     {"canary", canary},
+    {"config", config},
     {"count", count},
     {"echo", echo},
     {"environment", environment},
@@ -319,6 +378,7 @@ constexpr Verb kVerbs[] = {
     {"forbidden", forbidden},
     {"get", get},
     {"graffiti", graffiti},
+    {"number", number},
     {"print", print},
     {"publish", publish},
     {"received", received},
@@ -327,6 +387,7 @@ constexpr Verb kVerbs[] = {
     {"subscribe", subscribe},
     {"unsubscribe", unsubscribe},
     {"version", version},
+    {"watch", watch},
 };
 
 }  // namespace
