@@ -60,14 +60,14 @@ std::vector<Number> numbers_in(const std::string& list, uint64_t lowest, uint64_
 }
 
 std::vector<std::string> placements_in(const std::string& list) {
-  static const std::pair<const char*, const char*> kNames[] = {{"spinning", kSpinning},
-                                                               {"one-cpu", kOneCpu},
-                                                               {"two-cpus", kTwoCpus},
-                                                               {"unpinned", kUnpinned}};
+  static const std::pair<const char*, const char*> names[] = {{"spinning", kSpinning},
+                                                              {"one-cpu", kOneCpu},
+                                                              {"two-cpus", kTwoCpus},
+                                                              {"unpinned", kUnpinned}};
   std::vector<std::string> placements;
   for (const std::string& part : split(list)) {
     const size_t before = placements.size();
-    for (const auto& [name, placement] : kNames) {
+    for (const auto& [name, placement] : names) {
       if (part == name) {
         placements.emplace_back(placement);
       }

@@ -81,6 +81,8 @@ void serve(const Side& side) {
       waitset.wait();
     }
   }
+  std::signal(SIGTERM, SIG_IGN);  // the WaitSet that it would reach is gone next
+  the_waitset = nullptr;
 }
 
 struct Caller {

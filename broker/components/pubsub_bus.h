@@ -23,8 +23,8 @@ struct BusMessage {
 // A message that a subscriber has taken; settle() ends it.
 struct Delivery {
   BusMessage message;
-  uint32_t attempt = 0;  // 1 = the first
-  uint64_t token = 0;    // the bus's own
+  uint32_t attempt = 0;   // 1 = the first
+  void* token = nullptr;  // the bus's own
 };
 
 enum class Settled : uint8_t {

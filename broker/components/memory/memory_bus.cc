@@ -165,17 +165,14 @@ bool MemoryBus::take(FunctionIndex subscriber, Delivery& delivery) {
     subscription.last = entry.next == nullptr ? nullptr : subscription.last;
     entry.next = nullptr;
     ++entry.attempt;
-    delivery = {.message = entry.message,
-                .attempt = entry.attempt,
-                .token = reinterpret_cast<uintptr_t>(&entry)};
+    delivery = {.message = entry.message, .attempt = entry.attempt, .token = &entry};
     return true;
   }
   return false;
 }
 
 void MemoryBus::settle(const Delivery& delivery, Settled how) {
-  // The token never leaves the broker.
-  Entry& entry = *reinterpret_cast<Entry*>(static_cast<uintptr_t>(delivery.token));
+  Entry& entry = *static_cast<Entry*>(delivery.token);  // it never leaves the broker
   Subscription& subscription = *entry.subscription;
   if (how == Settled::kPutBack && !subscription.closed) {
     --entry.attempt;

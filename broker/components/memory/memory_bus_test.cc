@@ -47,7 +47,7 @@ class MemoryBusTest : public ::testing::Test {
     if (!bus_.take(function, delivery)) {
       return "nothing";
     }
-    const std::string text = testing::text_of(delivery.message.payload.bytes());
+    std::string text = testing::text_of(delivery.message.payload.bytes());
     if (taken != nullptr) {
       *taken = std::move(delivery);
     } else {
