@@ -9,25 +9,11 @@ using namespace rtsup;  // NOLINT(google-build-using-namespace): this file is th
                         // names and the library's
 using sdk::Builder;
 
-constexpr size_t kIdBytes = 33;  // of rtsup_publish's `id`, its NUL included
-
-void copy_id(const flatbuffers::String* given, char* id) noexcept {
-  if (id == nullptr || given == nullptr) {
-    return;
-  }
-  const size_t length = given->size() < kIdBytes ? given->size() : kIdBytes - 1;
-  std::memcpy(id, given->c_str(), length);
-  id[length] = '\0';
-}
-
 }  // namespace
 
 int rtsup_publish(rtsup_string component, rtsup_string topic, rtsup_bytes data,
-                  const rtsup_message* message, const rtsup_options* options, char id[33],
+                  const rtsup_message* message, const rtsup_options* options,
                   rtsup_answer* answer) {
-  if (id != nullptr) {
-    id[0] = '\0';
-  }
   return sdk::guarded(answer, [&](rtsup_answer& filled) {
     const rtsup_options how = sdk::read_struct(options);
     const rtsup_message given = sdk::read_struct(message);
@@ -40,7 +26,7 @@ int rtsup_publish(rtsup_string component, rtsup_string topic, rtsup_bytes data,
     const sdk::Answer got =
         sdk::send(abi::op::kPubsubPublish, builder, sdk::bytes_of(data), how, filled);
     if (const auto* table = sdk::table_of<abi::PubsubPublishResponse>(got); table != nullptr) {
-      copy_id(table->id(), id);
+      filled.message_id = sdk::raw(table->id());
     }
     return got.status;
   });

@@ -20,13 +20,12 @@ class Pubsub {
     Answer answer;
     auto message = RTSUP_INIT(rtsup_message);
     message.content_type = detail::raw(content_type);
-    char id[33] = {};
     const int code = rtsup_publish(detail::raw(component_), detail::raw(topic), data.raw(),
-                                   &message, detail::RawOptions(options).get(), id, answer.raw());
+                                   &message, detail::RawOptions(options).get(), answer.raw());
     if (code != RTSUP_OK) {
       return answer.to_status(code);
     }
-    return std::string(id);
+    return std::string(detail::view(answer.raw()->message_id));
   }
   // For the function, whichever instance asks: each message goes to one of them. Best in start().
   Status subscribe(std::string_view topic, const Options& options = {}) const {

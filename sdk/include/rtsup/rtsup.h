@@ -158,6 +158,7 @@ typedef struct rtsup_answer {
   rtsup_string message;
   uint32_t retry_after_ms; /* when a repetition may succeed; 0 = unknown */
   uint32_t reserved2;
+  rtsup_string message_id; /* rtsup_publish; since 1.1 */
 } rtsup_answer;
 RTSUP_API void rtsup_answer_release(rtsup_answer* answer);
 
@@ -219,10 +220,9 @@ typedef struct rtsup_message {
   size_t size;
   rtsup_string content_type;
 } rtsup_message;
-/* Puts a message into the queue of every subscriber of the topic. `id` (may be NULL): room for its
- * 32 characters and a NUL. */
+/* Puts a message into the queue of every subscriber of the topic. */
 RTSUP_API int rtsup_publish(rtsup_string component, rtsup_string topic, rtsup_bytes data,
-                            const rtsup_message* message, const rtsup_options* options, char id[33],
+                            const rtsup_message* message, const rtsup_options* options,
                             rtsup_answer* answer);
 /* Subscribes the function, not this instance: each message goes to one instance. It stays until
  * rtsup_unsubscribe() or the end of the base; again is no error. Best called in rtsup_start(). */

@@ -68,11 +68,11 @@ int be_victim() {
 std::span<uint64_t> management_segment() {
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
-    uintptr_t begin = 0;
-    uintptr_t end = 0;
+    void* begin = nullptr;
+    void* end = nullptr;
     if (line.find("iceoryx_mgmt") != std::string::npos &&
-        std::sscanf(line.c_str(), "%lx-%lx", &begin, &end) == 2) {
-      return {reinterpret_cast<uint64_t*>(begin), (end - begin) / sizeof(uint64_t)};
+        std::sscanf(line.c_str(), "%p-%p", &begin, &end) == 2) {
+      return {static_cast<uint64_t*>(begin), static_cast<uint64_t*>(end)};
     }
   }
   return {};
@@ -91,7 +91,7 @@ int publish(const std::string& aim) {
   const std::span<uint64_t> segment = management_segment();
   const std::vector<uint64_t> before(segment.begin(), segment.end());
   auto loan = publisher.loan(64);
-  std::strcpy(static_cast<char*>(loan.value()), "hello");
+  std::memcpy(loan.value(), "hello", sizeof "hello");
   publisher.publish(loan.value());
   // The publisher's own note comes first, then the subscriber's queue.
   std::vector<size_t> places;

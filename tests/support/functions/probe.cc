@@ -254,6 +254,7 @@ int big(std::string_view rest, rtsup_reply* reply) {
 }
 
 int environment(std::string_view rest, rtsup_reply* reply) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets a variable
   const char* const value = getenv(std::string(rest).c_str());
   return answer_text(reply, value == nullptr ? "unset" : value);
 }
@@ -302,10 +303,10 @@ int publish(std::string_view rest, rtsup_reply* reply) {
   const std::string_view component = next_word(rest);
   const std::string_view topic = next_word(rest);
   Answer answer;
-  char id[33];
   const int status = rtsup_publish(as_string(component), as_string(topic), as_bytes(rest), nullptr,
-                                   nullptr, id, &answer.raw);
-  return answer_text(reply, status == RTSUP_OK ? id : outcome(status, answer));
+                                   nullptr, &answer.raw);
+  return status == RTSUP_OK ? answer_text(reply, view(answer.raw.message_id))
+                            : answer_text(reply, outcome(status, answer));
 }
 
 int subscribe(std::string_view rest, rtsup_reply* reply) {
