@@ -94,6 +94,8 @@ int run_function(const launch::LaunchPlan& plan) noexcept {
 
 [[noreturn]] void host_function(const launch::LaunchPlan& plan) noexcept {
   catch_stop_signal();
+  // What a function prints is its log, and read while it runs: a pipe would be given whole blocks.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   finish_lockdown(plan);
   const int status = run_function(plan);
   // The function's own static destructors and atexit handlers are not owed a run: destroy() was it.
