@@ -23,6 +23,11 @@ struct Descriptors {
   Descriptors() {
     for (const size_t i : {0U, 1U}) {
       memory[i] = sys::create_memfd("fuzz", kMemoryBytes)->release();
+      // One that is named as the doorbell is written to: that has to fail, or the ring
+      // of a bell lands in a region.
+      RTSUP_REQUIRE(sys::add_seals(memory[i], sys::kSealsReadableRegion) &&
+                        ::lseek(memory[i], 0, SEEK_END) == kMemoryBytes,
+                    "no memory to fuzz with");
     }
     const std::string path = "/proc/self/fd/" + std::to_string(memory[0]);
     read_only = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
