@@ -2,6 +2,7 @@
 // begun is published without a doorbell; the base is rung for all of them by the next flush().
 #include <bit>
 
+#include "abi/prefetch.h"
 #include "abi/shared_copy.h"
 #include "sdk/channel_transport.h"
 #include "sys/clock.h"
@@ -13,6 +14,7 @@ constexpr uint64_t kTimeoutMaxNs = 3'600'000'000'000;
 // How long after the base's own deadline the library stops waiting for the base's answer.
 constexpr uint64_t kGraceNs = 1'000'000'000;
 constexpr uint32_t kPayloadAlignment = 16;
+constexpr uint32_t kLockedBytesMax = 4096;
 
 uint64_t now_ns() noexcept { return static_cast<uint64_t>(sys::monotonic_ns()); }
 
@@ -140,30 +142,34 @@ ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, co
   const uint32_t bytes = how.bytes;
   UpRange memory;
   std::byte* to = nullptr;
-  size_t index = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    memory_.reclaim(down_.up_head.load(std::memory_order_acquire));
-    if (free_slots_ == 0) {
-      return Missing::kSlot;
+  std::unique_lock lock(mutex_);
+  if (free_slots_ == 0) {
+    return Missing::kSlot;
+  }
+  if (!has_ring_room()) {
+    return Missing::kRingRoom;
+  }
+  abi::prefetch_write(regions_.up_slot(tail_));
+  abi::prefetch_write(regions_.up_slot(tail_) + abi::kLine);
+  abi::prefetch_write(reinterpret_cast<const std::byte*>(&up_.request_tail));
+  if (bytes > 0) {
+    const auto taken = take_range(bytes);
+    if (!taken) {
+      return Missing::kMemory;
     }
-    if (!has_ring_room()) {
-      return Missing::kRingRoom;
-    }
-    if (bytes > 0) {
-      const auto taken = memory_.take(bytes);
-      if (!taken) {
-        return Missing::kMemory;
-      }
-      memory = *taken;
-      to = memory_.address(memory);
-    }
-    index = static_cast<size_t>(std::countr_zero(free_slots_));
-    free_slots_ &= free_slots_ - 1;
-    slot = &slots_[index];
-    slot->memory = memory;
-    slot->deadline_ns = how.deadline_ns + kGraceNs;
-    slot->correlation = (++calls_made_ << 6) | index;
+    memory = *taken;
+    to = memory_.address(memory);
+  }
+  const auto index = static_cast<size_t>(std::countr_zero(free_slots_));
+  free_slots_ &= free_slots_ - 1;
+  slot = &slots_[index];
+  slot->memory = memory;
+  slot->deadline_ns = how.deadline_ns + kGraceNs;
+  slot->correlation = (++calls_made_ << 6) | index;
+  // What is small is copied sooner than the lock is given and taken again.
+  const bool is_large = bytes > kLockedBytesMax;
+  if (is_large) {
+    lock.unlock();
   }
   abi::Frame frame;
   frame.correlation = slot->correlation;
@@ -189,16 +195,17 @@ ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, co
   // Relaxed: the base sees the slot's request only after publish(), and nobody else knows the slot
   // yet.
   slot->state.store(SlotState::kPending, std::memory_order_relaxed);
-  {
-    const std::lock_guard lock(mutex_);
+  if (is_large) {
+    lock.lock();
     if (!has_ring_room()) {  // others published in between
       memory_.give(memory);
       slot->state.store(SlotState::kFree, std::memory_order_relaxed);
       free_slots_ |= uint64_t{1} << index;
       return Missing::kRingRoom;
     }
-    publish(frame);
   }
+  publish(frame);
+  lock.unlock();
   if (how.sending == Sending::kNow) {
     ring();
   } else {

@@ -4,6 +4,7 @@
 #include <climits>
 
 #include "abi/operation.h"
+#include "abi/prefetch.h"
 #include "abi/shared_copy.h"
 #include "schemas/session_generated.h"
 #include "sys/clock.h"
@@ -48,10 +49,30 @@ uint64_t ChannelTransport::pack_lease(const abi::Frame& frame) noexcept {
 
 // ---- the up ring ----
 
-bool ChannelTransport::has_ring_room() const noexcept {
-  // Acquire: the base has copied what stood in the slots that are used again; partner: its release
-  // store.
-  return tail_ - down_.up_head.load(std::memory_order_acquire) < abi::kRingFrames;
+// Looked at only when it matters: the base writes this line with every frame that it takes, and
+// each look costs the way of the line from CPU to CPU.
+bool ChannelTransport::has_ring_room() noexcept {
+  if (tail_ - up_head_ < abi::kRingFrames) {
+    return true;
+  }
+  look_at_up_head();
+  return tail_ - up_head_ < abi::kRingFrames;
+}
+
+void ChannelTransport::look_at_up_head() noexcept {
+  // Acquire: the base has copied what stood in the slots, and in the memory of answers, that are
+  // used again; partner: its release store.
+  up_head_ = down_.up_head.load(std::memory_order_acquire);
+  memory_.reclaim(up_head_);
+}
+
+std::optional<UpRange> ChannelTransport::take_range(uint32_t bytes) noexcept {
+  auto taken = memory_.take(bytes);
+  if (!taken) {
+    look_at_up_head();
+    taken = memory_.take(bytes);
+  }
+  return taken;
 }
 
 void ChannelTransport::publish(abi::Frame& frame) noexcept {
@@ -64,8 +85,11 @@ void ChannelTransport::publish(abi::Frame& frame) noexcept {
 }
 
 void ChannelTransport::ring() noexcept {
-  // Before the look at the flags: who publishes after this rings again; partner: flush().
-  is_unrung_.store(false);
+  // Before the look at the flags: who publishes after this rings again; partner: flush(). A value
+  // that is late costs a needless flush().
+  if (is_unrung_.load(std::memory_order_relaxed)) {
+    is_unrung_.store(false);
+  }
   if (regions_.shard_page().asleep.load() != 0 || down_.hot.load() == 0) {
     doorbells_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
     static_cast<void>(regions_.doorbell.notify());
@@ -87,11 +111,12 @@ void ChannelTransport::give_back(const abi::Frame& frame) noexcept { release(pac
 
 template <typename Done>
 bool ChannelTransport::wait(const Done& done, uint64_t deadline_ns) noexcept {
-  for (;;) {
+  for (bool has_led = false;; has_led = true) {
     if (done()) {
       return true;
     }
-    if (closed_.load() || now_ns() >= deadline_ns) {
+    // The clock is not looked at before the first try: most answers are there by then.
+    if (closed_.load() || (has_led && now_ns() >= deadline_ns)) {
       return false;
     }
     const uint32_t seen = progress_.load();
@@ -129,10 +154,11 @@ void ChannelTransport::lead(const Done& done, uint64_t deadline_ns) noexcept {
     if (spin()) {
       continue;
     }
-    if (now_ns() >= deadline_ns) {
+    const int64_t left = time_left(deadline_ns);
+    if (left == 0) {
       return;
     }
-    sleep(done, deadline_ns);
+    sleep(done, left);
     if (down_.ending.load() != 0) {
       wake_followers();  // the thread that serves may be one of them
     }
@@ -146,16 +172,21 @@ bool ChannelTransport::spin() noexcept {
   if (budget == 0) {
     return false;
   }
-  const uint64_t start = now_ns();
+  // The first round needs no clock: an answer within it came soon, whatever the time was.
+  uint64_t start = 0;
+  uint64_t waited = 0;
   for (;;) {
     for (int i = 0; i < 32; ++i) {
       if (down_.response_tail.load(std::memory_order_acquire) != head_) {
-        spin_.hit(now_ns() - start);
+        spin_.hit(waited);
         return true;
       }
       abi::cpu_relax();
     }
-    if (now_ns() - start >= budget) {
+    const uint64_t now = now_ns();
+    start = start == 0 ? now : start;
+    waited = now - start;
+    if (waited >= budget) {
       spin_.miss();
       return false;
     }
@@ -163,12 +194,12 @@ bool ChannelTransport::spin() noexcept {
 }
 
 template <typename Done>
-void ChannelTransport::sleep(const Done& done, uint64_t deadline_ns) noexcept {
+void ChannelTransport::sleep(const Done& done, int64_t left_ns) noexcept {
   const uint32_t expected = down_.wake_word.load();
   up_.asleep.store(1);
   if (down_.response_tail.load() == head_ && !done()) {
     sleeps_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
-    const sys::FutexWait woken = sys::futex_wait(down_.wake_word, expected, time_left(deadline_ns));
+    const sys::FutexWait woken = sys::futex_wait(down_.wake_word, expected, left_ns);
     const bool is_quiet = down_.response_tail.load() == head_;
     if (is_quiet && woken != sys::FutexWait::kTimeout && is_base_gone(regions_.socket)) {
       closed_.store(true);
@@ -200,7 +231,9 @@ bool ChannelTransport::drain() noexcept {
   }
   while (head_ != tail) {
     abi::Frame frame;
+    abi::prefetch_read(regions_.down.data() + likely_answer_);
     abi::copy_once(&frame, regions_.down_slot(head_), sizeof frame);
+    likely_answer_ = frame.metadata.window == 0 ? frame.metadata.offset : likely_answer_;
     ++head_;
     // Release: the copy comes before the base may write the slot again; partner: the base's acquire
     // load.
@@ -299,8 +332,7 @@ std::optional<ChannelTransport::Memory> ChannelTransport::take_memory(
     }
     {
       const std::lock_guard lock(mutex_);
-      memory_.reclaim(down_.up_head.load(std::memory_order_acquire));
-      if (const auto taken = memory_.take(bytes)) {
+      if (const auto taken = take_range(bytes)) {
         return Memory{*taken, memory_.address(*taken)};
       }
     }
@@ -370,7 +402,7 @@ void ChannelTransport::publish_answer(uint64_t correlation, Status status, Bytes
   for (;;) {
     {
       const std::lock_guard lock(mutex_);
-      memory_.reclaim(down_.up_head.load(std::memory_order_acquire));
+      look_at_up_head();
       if (has_ring_room()) {
         memory_.give_after(tail_, table);
         memory_.give_after(tail_, payload);

@@ -91,7 +91,7 @@ class ChannelTransport final : public Transport {
   void lead(const Done& done, uint64_t deadline_ns) noexcept;
   bool spin() noexcept;
   template <typename Done>
-  void sleep(const Done& done, uint64_t deadline_ns) noexcept;
+  void sleep(const Done& done, int64_t left_ns) noexcept;
   void wake_followers() noexcept;
 
   // The down ring; the leader only.
@@ -111,7 +111,9 @@ class ChannelTransport final : public Transport {
 
   // The up ring.
   static uint64_t pack_lease(const abi::Frame& frame) noexcept;
-  bool has_ring_room() const noexcept;
+  bool has_ring_room() noexcept;
+  void look_at_up_head() noexcept;
+  std::optional<UpRange> take_range(uint32_t bytes) noexcept;
   void publish(abi::Frame& frame) noexcept;
   void ring() noexcept;
   void give_back(const abi::Frame& frame) noexcept;
@@ -134,6 +136,7 @@ class ChannelTransport final : public Transport {
   UpMemory memory_;
   uint64_t free_slots_ = ~uint64_t{0};
   uint64_t tail_ = 0;
+  uint64_t up_head_ = 0;  // as last looked at
   uint64_t calls_made_ = 0;
   std::array<Slot, abi::kRingFrames> slots_;
 
@@ -145,8 +148,9 @@ class ChannelTransport final : public Transport {
   std::atomic<bool> is_unrung_{false};  // a request was published and nobody rang since; seq_cst
   std::atomic<bool> closed_{false};
   std::atomic<bool> stopping_{false};
-  uint64_t head_ = 0;       // of the down ring; the leader's
-  abi::SpinGovernor spin_;  // the leader's
+  uint64_t head_ = 0;                           // of the down ring; the leader's
+  uint32_t likely_answer_ = abi::kArenaOffset;  // where the last answer lay: a hint; the leader's
+  abi::SpinGovernor spin_;                      // the leader's
 
   // Events that were read but not yet served: written by the leader, taken by the thread that
   // serves.

@@ -175,6 +175,8 @@ class Session final : public Endpoint {
   void close_page() noexcept;
   bool take_frame();
   bool check_frame(const abi::Frame& frame);
+  void expect_lines() const noexcept;
+  void pass_frame() noexcept;
   bool resolve(const abi::Range& range, WorkerBytes& bytes) const noexcept;
   bool take_request(const abi::Frame& frame);
   bool copy_metadata(const abi::Frame& frame, const WorkerBytes& source,
@@ -197,6 +199,8 @@ class Session final : public Endpoint {
   void free_call(SessionCall& call) noexcept;
   void count_answer(Status status) noexcept;
   bool has_ring_room();
+  bool reclaim();
+  std::optional<Lease> take_lease(uint32_t bytes);
   bool publish(abi::Frame& frame, std::span<const std::byte> metadata, const Body& body);
   std::span<const std::byte> failure(abi::Reason reason);
   void make_dirty();
@@ -250,6 +254,10 @@ class Session final : public Endpoint {
   UpWindows windows_;
   bool is_stalled_ = false;  // the next request has to wait until a call is over
   bool needs_ring_ = false;
+  bool has_reclaimed_ = false;  // since the last flush
+  // Offsets at which the last request's table was found, and the last answer was put: hints.
+  uint32_t likely_metadata_ = abi::kArenaOffset;
+  uint32_t likely_answer_ = abi::kArenaOffset;
   bool has_room_news_ = false;  // an event may fit now: tell the directory's observer
   bool is_blocked_ = false;     // an event found no memory or ring slot: look again after a while
 

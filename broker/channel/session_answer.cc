@@ -201,6 +201,7 @@ void Session::flush() {
       ++i;
     }
   }
+  has_reclaimed_ = false;
   if (needs_ring_) {
     needs_ring_ = false;
     ring_worker();
@@ -255,23 +256,44 @@ bool Session::has_ring_room() {
   return tail_ - down_head_ < abi::kRingFrames;
 }
 
+// False when the session has ended.
+bool Session::reclaim() {
+  if (const auto forged = memory_.reclaim()) {
+    end(abi::ViolationReason::kLease, *forged);
+    return false;
+  }
+  return true;
+}
+
+std::optional<Lease> Session::take_lease(uint32_t bytes) {
+  // Once for all that is published until the next flush: it looks at every lease that is held.
+  if (!std::exchange(has_reclaimed_, true) && !reclaim()) {
+    return std::nullopt;
+  }
+  auto lease = memory_.take(bytes);
+  if (!lease) {
+    if (!reclaim()) {
+      return std::nullopt;
+    }
+    lease = memory_.take(bytes);
+  }
+  if (!lease && DownMemory::needs_window(bytes)) {
+    ask_for_window(bytes);
+  }
+  return lease;
+}
+
 bool Session::publish(abi::Frame& frame, std::span<const std::byte> metadata, const Body& body) {
   if (state_ >= State::kEnded || !has_ring_room()) {
     return false;
   }
   const auto bytes = static_cast<uint32_t>(padded(metadata.size()) + body.size());
   if (bytes > 0) {
-    if (const auto forged = memory_.reclaim()) {
-      end(abi::ViolationReason::kLease, *forged);
-      return false;
-    }
-    const auto lease = memory_.take(bytes);
+    const auto lease = take_lease(bytes);
     if (!lease) {
-      if (DownMemory::needs_window(bytes)) {
-        ask_for_window(bytes);
-      }
       return false;
     }
+    likely_answer_ = lease->window == 0 ? lease->offset : likely_answer_;
     frame.lease = lease->index;
     frame.lease_generation = lease->generation;
     abi::copy_once(lease->data, metadata.data(), metadata.size());
@@ -296,15 +318,18 @@ bool Session::publish(abi::Frame& frame, std::span<const std::byte> metadata, co
   const size_t slot = abi::kRingOffset + (tail_ & (abi::kRingFrames - 1)) * sizeof(abi::Frame);
   abi::copy_once(down_region_.mapping.bytes().data() + slot, &frame, sizeof frame);
   ++tail_;
-  // seq_cst: frame and bytes come before the index, and the index before ring_worker()'s look at
-  // the worker's sleep flag.
-  down_.response_tail.store(tail_);
+  // Release: frame and bytes come before the index; partner: the worker's acquire load. That it
+  // comes before the look at the worker's sleep flag is ring_worker()'s to see to, once for many.
+  down_.response_tail.store(tail_, std::memory_order_release);
   needs_ring_ = true;
   make_dirty();
   return true;
 }
 
 void Session::ring_worker() {
+  // seq_cst: the index comes before the look at the sleep flag; partner: the worker's look at the
+  // index after it set the flag.
+  down_.response_tail.store(tail_);
   if (state_ < State::kEnded && up_.is_asleep()) {
     ++meters_.doorbells_sent;
     down_.wake_word.fetch_add(1);

@@ -57,22 +57,36 @@ bool Session::take_frame() {
     is_stalled_ = true;
     return false;
   }
+  expect_lines();
   const abi::Frame frame = up_.frame(up_head_);
   if (!check_frame(frame)) {
     return false;
   }
   if (frame.kind == abi::FrameKind::kRequest) {
-    if (!take_request(frame)) {
-      return false;
-    }
-  } else {
-    take_answer(frame);
+    return take_request(frame) && state_ < State::kEnded;
   }
+  take_answer(frame);
+  pass_frame();
+  return state_ < State::kEnded;
+}
+
+// A library that has one call under way at a time puts every request in the same place, and the
+// answer goes to the same place too. Lines that are on their way meanwhile need not be waited for.
+void Session::expect_lines() const noexcept {
+  up_.expect(likely_metadata_);
+  const std::byte* const down = down_region_.mapping.bytes().data();
+  const size_t slot = abi::kRingOffset + (tail_ & (abi::kRingFrames - 1)) * sizeof(abi::Frame);
+  abi::prefetch_write(down + slot);
+  abi::prefetch_write(down + slot + abi::kLine);
+  abi::prefetch_write(down + likely_answer_);
+  abi::prefetch_write(reinterpret_cast<const std::byte*>(&down_.response_tail));
+}
+
+void Session::pass_frame() noexcept {
   ++up_head_;
   // Release: the copy is done before the worker uses the slot, and an answer's memory, again;
   //          partner: its acquire load.
   down_.up_head.store(up_head_, std::memory_order_release);
-  return state_ < State::kEnded;
 }
 
 bool Session::check_frame(const abi::Frame& frame) {
@@ -133,6 +147,8 @@ bool Session::take_request(const abi::Frame& frame) {
   call.payload_ = RegionPayload(payload, frame.payload.window, &meters_);
   begin_call(frame, call);
   meters_.bytes_in += metadata.size() + payload.size();
+  // Before anything is done about it: what a dead base had not passed was not begun either.
+  pass_frame();
   handle_call(call);
   return true;
 }
@@ -153,6 +169,7 @@ bool Session::copy_metadata(const abi::Frame& frame, const WorkerBytes& source,
     return false;
   }
   std::byte* to = metadata_memory_.get() + *place;
+  likely_metadata_ = frame.metadata.window == 0 ? frame.metadata.offset : likely_metadata_;
   source.copy(0, {to, source.size()});
   meters_.bytes_copied += source.size();
   call.metadata_ = {to, source.size()};

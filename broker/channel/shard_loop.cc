@@ -189,12 +189,13 @@ void ShardLoop::run() {
   }
 }
 
-// True when there was something to do.
+// True when there was something to do. The clock is that of the end of whatever came before: of a
+// wait, of work that was posted, of a session's turn.
 bool ShardLoop::turn() {
-  refresh_clock();
   bool busy = false;
   if (has_posted_.load()) {
     run_posted();
+    refresh_clock();
     busy = true;
   }
   const size_t count = hot_.size();
@@ -215,7 +216,8 @@ bool ShardLoop::turn() {
 void ShardLoop::take_up(Session& session) {
   const uint64_t start = core_.now_ns;
   session.last_active_turn = turns_;
-  session.take_up(kFramesPerTurn);
+  // Alone it need not give way to others, and its worker is woken once for all.
+  session.take_up(hot_.size() == 1 ? abi::kRingFrames : kFramesPerTurn);
   refresh_clock();
   session.add_time(core_.now_ns - start);
 }

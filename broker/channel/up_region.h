@@ -9,6 +9,7 @@
 #include <span>
 
 #include "abi/layout.h"
+#include "abi/prefetch.h"
 #include "abi/shared_copy.h"
 #include "sys/memory.h"
 
@@ -71,6 +72,10 @@ class UpRegion {
     abi::Frame copy;
     abi::copy_once(&copy, region_.mapping.bytes().data() + slot, sizeof copy);
     return copy;
+  }
+  // Bytes that are likely to be looked at next.
+  void expect(uint32_t offset) const noexcept {
+    abi::prefetch_read(region_.mapping.bytes().data() + offset);
   }
   [[nodiscard]] WorkerBytes bytes() const noexcept { return WorkerBytes(region_.mapping.bytes()); }
 
