@@ -137,8 +137,10 @@ Outcome BaseFixture::rtsup_here(std::vector<std::string> arguments) const {
 }
 
 Outcome BaseFixture::start(const std::string& manifest_text) {
-  running_ = true;
-  return rtsup({"start", "--detach", write("manifest.json", manifest_text)});
+  // A start that fails leaves nothing to stop: TearDown() looks whether that is so.
+  const Outcome started = rtsup({"start", "--detach", write("manifest.json", manifest_text)});
+  running_ = started.code == kExitOk;
+  return started;
 }
 
 void BaseFixture::start_ready(const std::string& manifest_text) {
