@@ -180,6 +180,11 @@ void ConfigService::saved(const Result<void>& outcome) {
 }
 
 void ConfigService::apply_changes() {
+  for (Change& change : saving_) {
+    const Row& row = rows_[change.function.value];
+    const auto found = row.values.find(change.name);
+    change.existed = found != row.values.end() && (!change.unset || found->second.by_operator);
+  }
   changes_ = std::move(candidate_);
   for (const Change& change : saving_) {
     refresh(rows_[change.function.value]);
@@ -196,7 +201,8 @@ void ConfigService::answer_all(Reason reason) {
       continue;
     }
     auto& builder = builder_.start();
-    change.call->answer(Status::kOk, builder_.finish(abi::CreateConfigSetResponse(builder)), {});
+    change.call->answer(Status::kOk,
+                        builder_.finish(abi::CreateConfigSetResponse(builder, change.existed)), {});
   }
 }
 

@@ -51,6 +51,7 @@ class ConfigService {
     std::string name;
     std::string value;
     bool unset = false;
+    bool existed = false;  // what ConfigSetResponse says
   };
 
   void get(Call& call);

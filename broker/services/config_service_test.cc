@@ -106,6 +106,21 @@ TEST_F(ConfigServiceTest, AChangeCountsUntilItIsUnsetAndOutlivesTheBase) {
   EXPECT_EQ(get(0, "limit"), "9");
 }
 
+TEST_F(ConfigServiceTest, TheAnswerSaysWhetherThereWasAValue) {
+  const auto existed = [this](const char* name, bool unset) {
+    FakeCall call = change("cart", name, "", unset);
+    service_->handle(call);
+    EXPECT_TRUE(loop_.run_until([&call] { return call.answered(); }));
+    return call.response<abi::ConfigSetResponse>().existed();
+  };
+  EXPECT_TRUE(existed("limit", false));
+  EXPECT_FALSE(existed("limt", false));
+  EXPECT_TRUE(existed("limt", false));
+  EXPECT_TRUE(existed("limt", true));
+  EXPECT_FALSE(existed("limt", true));
+  EXPECT_FALSE(existed("name", true)) << "the manifest's is not config.set's to take away";
+}
+
 TEST_F(ConfigServiceTest, EveryPageOfTheFunctionShowsItBeforeTheAnswer) {
   for (const uint32_t function : {0U, 0U, 1U}) {
     auto& page = pages_.pages.emplace(function, testing::FakePage())->second;

@@ -83,12 +83,26 @@ ExitCode print_all(const sdk::Answer& answer, const abi::ConfigListResponse& tab
   return ExitCode::kOk;
 }
 
+// No error: a function may look for names that its manifest does not have. A slip of the pen looks
+// the same.
+void note_new(const Options& options, bool unset) {
+  const std::string name =
+      options.function + " has no value " + supervisor::escape(options.setting);
+  complain(ExitCode::kOk, unset ? name + " that `rtsup config set` gave: nothing was changed"
+                                : "until now " + name + ": this is a new name");
+}
+
 ExitCode change(const Options& options, bool unset) {
   sdk::Builder builder;
   builder.Finish(abi::CreateConfigSetRequestDirect(builder, options.function.c_str(),
                                                    options.setting.c_str(), unset));
-  return ask(options, abi::op::kConfigSet, builder, options.value,
-             [](const sdk::Answer&) { return ExitCode::kOk; });
+  return ask(options, abi::op::kConfigSet, builder, options.value, [&](const sdk::Answer& answer) {
+    const auto* table = sdk::table_of<abi::ConfigSetResponse>(answer);
+    if (table == nullptr || !table->existed()) {
+      note_new(options, unset);
+    }
+    return ExitCode::kOk;
+  });
 }
 
 }  // namespace

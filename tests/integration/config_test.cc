@@ -42,7 +42,9 @@ TEST_F(ConfigTest, AChangeIsSeenWhenSetReturnsAndOutlivesTheBase) {
   EXPECT_EQ(config({"set", "probe", "limit", "two words"}).code, kExitOk);
   EXPECT_EQ(ask("probe", "config limit"), "page:two words");
   EXPECT_EQ(read("limit"), "two words\n");
-  EXPECT_EQ(config({"set", "other", "new", "1"}).code, kExitOk);
+  const Outcome made = config({"set", "other", "new", "1"});
+  EXPECT_EQ(made.code, kExitOk);
+  EXPECT_NE(made.err.find("until now other has no value new"), std::string::npos) << made.err;
   EXPECT_EQ(ask("other", "config new"), "call:1") << "it had no page when it was started";
   stop();
   start_ready(two_probes());
@@ -51,8 +53,13 @@ TEST_F(ConfigTest, AChangeIsSeenWhenSetReturnsAndOutlivesTheBase) {
   const Outcome all = config({"get", "probe"});
   EXPECT_NE(all.out.find("limit  operator  two words"), std::string::npos) << all.out;
   EXPECT_NE(all.out.find("name   manifest  the probe"), std::string::npos) << all.out;
-  EXPECT_EQ(config({"unset", "probe", "limit"}).code, kExitOk);
+  const Outcome taken = config({"unset", "probe", "limit"});
+  EXPECT_EQ(taken.code, kExitOk);
+  EXPECT_EQ(taken.err, "");
   EXPECT_EQ(ask("probe", "config limit"), "page:9");
+  const Outcome nothing = config({"unset", "probe", "limit"});
+  EXPECT_EQ(nothing.code, kExitOk);
+  EXPECT_NE(nothing.err.find("nothing was changed"), std::string::npos) << nothing.err;
 }
 
 TEST_F(ConfigTest, AFunctionThatRunsSeesItWithoutACall) {
