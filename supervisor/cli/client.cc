@@ -42,6 +42,16 @@ std::string join(const std::vector<std::string>& names) {
 
 }  // namespace
 
+ClientFailure absent(const RunPaths& paths) {
+  const size_t slash = paths.folder.rfind('/');
+  const std::string name = paths.folder.substr(slash + 1);
+  const std::vector<std::string> running =
+      supervisor::running_instances(paths.folder.substr(0, slash));
+  return not_running("\"" + name + "\" does not run; " +
+                     (running.empty() ? "nothing does: nobody answers at " + paths.control_socket()
+                                      : "these do: " + join(running)));
+}
+
 std::variant<RunPaths, ClientFailure> find_instance(const std::string& name) {
   const std::string root = supervisor::run_root();
   if (!name.empty()) {
@@ -74,7 +84,7 @@ std::variant<Client, ClientFailure> Client::connect(const RunPaths& paths) {
       return ClientFailure{.code = ExitCode::kDenied,
                            .text = "this base belongs to another user: " + paths.folder};
     }
-    return not_running("it does not run: nobody answers at " + paths.control_socket());
+    return absent(paths);
   }
   Client client;
   client.socket_ = std::move(*socket);
@@ -114,6 +124,17 @@ std::variant<json, ClientFailure> Client::ask(const json& request) {
                          .text = error.value("message", "refused")};
   }
   return answer;
+}
+
+std::vector<std::string> Client::functions() {
+  const auto answer = ask({{"v", 1}, {"op", "ps"}});
+  std::vector<std::string> names;
+  if (const auto* const report = std::get_if<json>(&answer)) {
+    for (const json& row : report->value("functions", json::array())) {
+      names.push_back(row.value("function", ""));  // of several instances more than once
+    }
+  }
+  return names;
 }
 
 std::variant<std::monostate, ClientFailure> Client::attach() {

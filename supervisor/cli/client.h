@@ -22,6 +22,9 @@ struct ClientFailure {
 // The instance that is meant: `name`, or the only one running.
 std::variant<supervisor::RunPaths, ClientFailure> find_instance(const std::string& name);
 
+// That nothing answers there, and what does run.
+ClientFailure absent(const supervisor::RunPaths& paths);
+
 class Client {
  public:
   static std::variant<Client, ClientFailure> connect(const supervisor::RunPaths& paths);
@@ -32,6 +35,9 @@ class Client {
   // for take_fd().
   std::variant<nlohmann::json, ClientFailure> ask(const nlohmann::json& request);
   sys::UniqueFd take_fd() { return std::move(fd_); }
+  // What the manifest calls its functions, each as often as it has instances; empty when nobody
+  // answers.
+  std::vector<std::string> functions();
   // Attaches this process to the base as the operator.
   std::variant<std::monostate, ClientFailure> attach();
 

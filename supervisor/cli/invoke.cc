@@ -1,10 +1,13 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <variant>
 
+#include "manifest/suggest.h"
 #include "sdk/host.h"
 #include "sdk/include/rtsup/rtsup.h"
 #include "supervisor/cli/client.h"
@@ -60,7 +63,19 @@ void print_status(int status, const rtsup_answer& answer) {
   (void)std::fprintf(stderr, "%s\n", text.c_str());
 }
 
-ExitCode call(const Options& options, const std::string& input) {
+// Which function was meant, when there is none of that name: the function itself may as well have
+// answered NOT_FOUND.
+void suggest(const std::string& function, const std::vector<std::string>& functions) {
+  if (functions.empty() ||
+      std::find(functions.begin(), functions.end(), function) != functions.end()) {
+    return;
+  }
+  const std::set<std::string_view> names(functions.begin(), functions.end());
+  complain(ExitCode::kUsage, "there is no function \"" + function + "\"" +
+                                 manifest::suggestion(function, {names.begin(), names.end()}));
+}
+
+int call(const Options& options, const std::string& input) {
   rtsup_options how = RTSUP_INIT(rtsup_options);
   how.timeout_ns = parse_duration(options.timeout.empty() ? "5s" : options.timeout);
   rtsup_answer answer = RTSUP_INIT(rtsup_answer);
@@ -72,7 +87,7 @@ ExitCode call(const Options& options, const std::string& input) {
   }
   print_status(status, answer);
   rtsup_answer_release(&answer);
-  return supervisor::exit_code_of(static_cast<Status>(status));
+  return status;
 }
 
 }  // namespace
@@ -91,9 +106,12 @@ ExitCode invoke(const Options& options) {
   if (const auto* const failure = std::get_if<ClientFailure>(&attached)) {
     return complain(failure->code, failure->text);
   }
-  const ExitCode code = call(options, *input);
+  const int status = call(options, *input);
   host::detach();
-  return code;
+  if (status == RTSUP_NOT_FOUND) {
+    suggest(options.function, std::get<Client>(connected).functions());
+  }
+  return supervisor::exit_code_of(static_cast<Status>(status));
 }
 
 }  // namespace rtsup::cli

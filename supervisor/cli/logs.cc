@@ -38,7 +38,8 @@ const char* stream_mark(uint8_t stream) {
 class Tail {
  public:
   Tail(sys::UniqueFd file, const std::string& name)
-      : file_(std::move(file)), reader_([name](const LogLine& line) {
+      : file_(std::move(file)), reader_([this, name](const LogLine& line) {
+          has_printed_ = true;
           print(coloured(Colour::kDim, supervisor::format_time(line.time_ns)) + " " + name + " " +
                 stream_mark(line.stream) + line.text + "\n");
         }) {}
@@ -54,9 +55,11 @@ class Tail {
     }
   }
   void flush() { reader_.flush(); }
+  [[nodiscard]] bool has_printed() const noexcept { return has_printed_; }
 
  private:
   sys::UniqueFd file_;
+  bool has_printed_ = false;
   LogReader reader_;
 };
 
@@ -97,7 +100,8 @@ ExitCode logs(const Options& options) {
   Tails tails;
   open_new(paths, options.function, tails);
   if (tails.empty() && !sys::identify_path(paths.folder)) {
-    return complain(ExitCode::kNotRunning, "it does not run: there is no " + paths.folder);
+    const ClientFailure failure = absent(paths);
+    return complain(failure.code, failure.text);
   }
   if (tails.empty() && !options.follow && !options.function.empty()) {
     return complain(ExitCode::kUsage, "there is no log of a function \"" + options.function + "\"");
@@ -112,10 +116,12 @@ ExitCode logs(const Options& options) {
       std::this_thread::sleep_for(kFollowPause);
     }
   }
+  bool is_empty = true;
   for (const auto& [name, tail] : tails) {
     tail->flush();
+    is_empty = is_empty && !tail->has_printed();
   }
-  return ExitCode::kOk;
+  return is_empty ? complain(ExitCode::kOk, "nothing was written yet") : ExitCode::kOk;
 }
 
 }  // namespace rtsup::cli

@@ -48,6 +48,7 @@ TEST_F(CommandTest, InvokeOfAFunctionThatIsNotThereSaysSo) {
   const Outcome outcome = invoke("prob", "echo");
   EXPECT_NE(outcome.code, kExitOk);
   EXPECT_TRUE(contains(outcome.err, "FUNCTION_UNKNOWN")) << outcome.err;
+  EXPECT_TRUE(contains(outcome.err, "did you mean \"probe\"?")) << outcome.err;
 }
 
 TEST_F(CommandTest, WhatAFunctionSaysIsEscapedOnTheWayToATerminal) {
