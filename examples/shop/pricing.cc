@@ -1,5 +1,7 @@
 // pricing: {"item": "apple"} -> {"item":"apple","price":120}, in cents. The price list lives in
-// memory and is laid out anew at each start.
+// memory and is laid out anew at each start; `rtsup config set pricing discount 10` takes ten per
+// cent off from the next question on.
+#include <charconv>
 #include <rtsup/rtsup.hpp>
 #include <string>
 #include <utility>
@@ -33,10 +35,27 @@ class Pricing : public rtsup::Function {
     if (!price->found()) {
       return {RTSUP_NOT_FOUND, "NO_SUCH_ITEM", "nobody sells " + item};
     }
-    return reply.set("{\"item\":\"" + item + "\",\"price\":" + std::string(price->text()) + "}");
+    const auto discount = rtsup::Config::get("discount");
+    if (!discount) {
+      return discount.status();
+    }
+    const long per_cent = number(discount->value_or("0"));
+    if (per_cent < 0 || per_cent > 100) {
+      return {RTSUP_FAILED_PRECONDITION, "BAD_DISCOUNT", "a discount has 0 to 100 per cent"};
+    }
+    const long left = number(price->text()) * (100 - per_cent) / 100;
+    return reply.set("{\"item\":\"" + item + "\",\"price\":" + std::to_string(left) + "}");
   }
 
  private:
+  // -1: it is none.
+  static long number(std::string_view text) {
+    long value = -1;
+    const char* const end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, value);
+    return read.ec == std::errc() && read.ptr == end ? value : -1;
+  }
+
   rtsup::State prices_{"prices"};
 };
 

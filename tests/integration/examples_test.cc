@@ -64,6 +64,17 @@ TEST_F(ExamplesTest, ShopSellsAndRemembers) {
   EXPECT_EQ(ask("inventory", R"({"item":"apple","release":3})"), R"({"item":"apple","left":100})");
 }
 
+TEST_F(ExamplesTest, ShopSellsForLessWhileItRuns) {
+  start_ready(example("shop"));
+  EXPECT_EQ(ask("pricing", R"({"item":"coffee"})"), R"({"item":"coffee","price":990})");
+  EXPECT_EQ(rtsup_here({"config", "set", "pricing", "discount", "10"}).code, kExitOk);
+  EXPECT_EQ(ask("pricing", R"({"item":"coffee"})"), R"({"item":"coffee","price":891})");
+  EXPECT_EQ(rtsup_here({"config", "set", "pricing", "discount", "a lot"}).code, kExitOk);
+  const Outcome refused = invoke("pricing", R"({"item":"coffee"})");
+  EXPECT_EQ(refused.code, kExitFunctionFailed);
+  EXPECT_NE(refused.err.find("BAD_DISCOUNT"), std::string::npos) << refused.err;
+}
+
 TEST_F(ExamplesTest, ShopTellsTheCustomerWhatIsWrong) {
   start_ready(example("shop"));
   const Outcome sold_out = invoke("cart", R"({"user":"ada","add":"bread","count":1000})");

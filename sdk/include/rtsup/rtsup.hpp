@@ -20,18 +20,12 @@
 
 #include <rtsup/rtsup.h>
 
-#include <chrono>
-#include <cstddef>
 #include <cstring>
 #include <initializer_list>
-#include <optional>
 #include <rtsup/call.hpp>
+#include <rtsup/config.hpp>
 #include <rtsup/pubsub.hpp>
-#include <span>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
+#include <rtsup/sequencer.hpp>
 
 namespace rtsup {
 inline namespace v1 {
@@ -325,3 +319,5 @@ int run() noexcept {
     return ::rtsup::detail::Holder<Class>::handle(event, reply);                       \
   }                                                                                    \
   extern "C" void rtsup_destroy(void) { ::rtsup::detail::Holder<Class>::destroy(); }
+
+#include <rtsup/pending.hpp>  // calls begun now and awaited later: made of what stands above

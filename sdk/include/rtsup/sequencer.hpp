@@ -7,7 +7,7 @@
 // Threads: any.
 #pragma once
 
-#include <rtsup/rtsup.hpp>
+#include <rtsup/call.hpp>
 
 namespace rtsup {
 inline namespace v1 {
