@@ -77,6 +77,16 @@ std::variant<Client, ClientFailure> Client::connect(const std::string& name) {
   return connect(std::get<RunPaths>(found));
 }
 
+std::variant<Client, ClientFailure> Client::connect_attached(const std::string& name) {
+  auto connected = connect(name);
+  if (auto* const client = std::get_if<Client>(&connected)) {
+    if (const auto attached = client->attach(); attached.index() == 1) {
+      return std::get<ClientFailure>(attached);
+    }
+  }
+  return connected;
+}
+
 std::variant<Client, ClientFailure> Client::connect(const RunPaths& paths) {
   auto socket = sys::connect_unix(paths.control_socket());
   if (!socket) {

@@ -30,6 +30,8 @@ class Client {
   static std::variant<Client, ClientFailure> connect(const supervisor::RunPaths& paths);
   // To the instance that find_instance() finds.
   static std::variant<Client, ClientFailure> connect(const std::string& name);
+  // The same, and attach().
+  static std::variant<Client, ClientFailure> connect_attached(const std::string& name);
 
   // Sends one request and gives back the answer when it is ok. A descriptor that came along is kept
   // for take_fd().

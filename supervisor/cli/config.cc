@@ -23,12 +23,8 @@ std::string text_of(const flatbuffers::String* text) {
 template <typename Use>
 ExitCode ask(const Options& options, uint16_t opcode, const sdk::Builder& table,
              const std::string& payload, const Use& use) {
-  auto connected = Client::connect(options.name);
+  const auto connected = Client::connect_attached(options.name);
   if (const auto* const failure = std::get_if<ClientFailure>(&connected)) {
-    return complain(failure->code, failure->text);
-  }
-  const auto attached = std::get<Client>(connected).attach();
-  if (const auto* const failure = std::get_if<ClientFailure>(&attached)) {
     return complain(failure->code, failure->text);
   }
   sdk::Transport& base = *sdk::transport();

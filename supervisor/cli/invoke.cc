@@ -98,12 +98,8 @@ ExitCode invoke(const Options& options) {
     return complain(ExitCode::kUsage,
                     "can not read " + options.file + ": " + describe(input.error()));
   }
-  auto connected = Client::connect(options.name);
+  auto connected = Client::connect_attached(options.name);
   if (const auto* const failure = std::get_if<ClientFailure>(&connected)) {
-    return complain(failure->code, failure->text);
-  }
-  const auto attached = std::get<Client>(connected).attach();
-  if (const auto* const failure = std::get_if<ClientFailure>(&attached)) {
     return complain(failure->code, failure->text);
   }
   const int status = call(options, *input);
