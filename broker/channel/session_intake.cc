@@ -67,12 +67,16 @@ bool Session::take_frame() {
     }
   } else {
     take_answer(frame);
+    pass_frame();
   }
+  return state_ < State::kEnded;
+}
+
+void Session::pass_frame() noexcept {
   ++up_head_;
   // Release: the copy is done before the worker uses the slot, and an answer's memory, again;
   //          partner: its acquire load.
   down_.up_head.store(up_head_, std::memory_order_release);
-  return state_ < State::kEnded;
 }
 
 bool Session::check_frame(const abi::Frame& frame) {
@@ -133,6 +137,9 @@ bool Session::take_request(const abi::Frame& frame) {
   call.payload_ = RegionPayload(payload, frame.payload.window, &meters_);
   begin_call(frame, call);
   meters_.bytes_in += metadata.size() + payload.size();
+  // Before anything is done for it: should this process die now, the worker must not believe that
+  // the call was never taken up.
+  pass_frame();
   handle_call(call);
   return true;
 }

@@ -27,6 +27,7 @@ class FakeShard final : public channel::Shard {
   void detach(SessionId session) override { detached.push_back(session.value); }
   void drain(SessionId session) override { drained.push_back(session.value); }
   void end(SessionId, abi::ViolationReason, uint64_t) override {}
+  void expect_sessions(bool more) override { expects = more; }
   void each_session(
       const std::function<void(const channel::SessionReading&)>& visit) const override {
     for (const auto& [session, attachment] : attached) {
@@ -58,6 +59,7 @@ class FakeShard final : public channel::Shard {
   std::map<SessionId, channel::Attachment> attached;
   std::vector<uint32_t> detached;
   std::vector<uint32_t> drained;
+  bool expects = false;
   SessionMeters meters;
   std::function<void()> readable;
 };

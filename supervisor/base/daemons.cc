@@ -185,7 +185,7 @@ void Daemons::receive() {
 
 void Daemons::on_broker_serving() {
   broker_.serving = true;
-  if (monitor_.serving) {
+  if (monitor_.serving || base_served_) {
     base_served_ = true;
     events_.on_base_serving();
   }
