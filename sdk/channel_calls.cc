@@ -286,4 +286,13 @@ Answer ChannelTransport::finish(Slot& slot) noexcept {
   return answer;
 }
 
+host::Counters ChannelTransport::counters() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return {.calls = calls_made_,
+          .events = events_taken_.load(std::memory_order_relaxed),
+          .doorbells_sent = doorbells_.load(std::memory_order_relaxed),
+          .sleeps = sleeps_.load(std::memory_order_relaxed),
+          .bytes_copied = copied_.load(std::memory_order_relaxed)};
+}
+
 }  // namespace rtsup::sdk

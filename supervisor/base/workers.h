@@ -1,6 +1,6 @@
 // Workers: carries out what the lifecycle asks for, and tells it what became of it.
-// Owns:    the launched instances. Borrows context, daemons, sessions and observer; the lifecycle is
-//          connected before start.
+// Owns:    the launched instances. Borrows context, daemons, sessions and observer; the lifecycle
+//          is connected before start.
 // Threads: the supervisor's one. Events for the lifecycle are posted: it must not be called from
 //          within its own deeds.
 #pragma once

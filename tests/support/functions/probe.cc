@@ -157,8 +157,20 @@ void read_back(std::string_view component, std::string_view key) {
   }
 }
 
-// hammer COMPONENT PREFIX MS: writes a key and reads the last one that was acknowledged, again and
-// again for so long.
+// More than a region holds: it goes through a window each way.
+void read_much() {
+  static const std::string text(100'000, 'm');
+  Answer answer;
+  const int status = rtsup_echo(as_bytes(text), nullptr, &answer.raw);
+  ++reads_made;
+  if (status != RTSUP_OK || view(answer.raw.data) != text) {
+    ++reads_failed;
+    first_failure += first_failure.empty() ? "echo " + outcome(status, answer) : "";
+  }
+}
+
+// hammer COMPONENT PREFIX MS: writes a key, reads the last one that was acknowledged, and has
+// something large echoed, again and again for so long.
 int hammer(std::string_view rest, rtsup_reply* reply) {
   const std::string_view component = next_word(rest);
   hammer_prefix = next_word(rest);
@@ -181,6 +193,7 @@ int hammer(std::string_view rest, rtsup_reply* reply) {
     if (!last.empty()) {
       read_back(component, last);
     }
+    read_much();
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
   }
   return answer_text(reply, "hammered");
