@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "abi/operation.h"
 #include "sdk/channel_transport.h"
@@ -274,6 +276,80 @@ TEST_F(ReattachTest, ManyBasesOneAfterTheOther) {
     first_ = std::move(second_);
   }
   EXPECT_EQ(mappings_of("up"), before);
+}
+
+// One of several threads that call: reads must all go well, writes end in one of three ways.
+class Caller {
+ public:
+  Caller(sdk::ChannelTransport& worker, int number) : worker_(worker) {
+    thread_ = std::jthread([this, number](const std::stop_token& stopped) {
+      for (int i = 0; !stopped.stop_requested(); ++i) {
+        read(std::to_string(number) + "/" + std::to_string(i));
+        write();
+      }
+      worker_.release(held_);
+    });
+  }
+  void stop() { thread_.request_stop(); }
+  void join() { thread_.join(); }
+  int wrong = 0;
+  int reads = 0;
+
+ private:
+  void read(const std::string& text) {
+    const sdk::Answer got = worker_.call({.opcode = abi::op::kStateGet,
+                                          .metadata = bytes_of("table"),
+                                          .payload = bytes_of(text),
+                                          .timeout_ns = kPatienceNs});
+    wrong += got.status != Status::kOk || text_of(got.payload) != text ? 1 : 0;
+    ++reads;
+    worker_.release(std::exchange(held_, got.lease));  // one is held while the next is asked
+  }
+  void write() {
+    const sdk::Answer got = worker_.call(
+        {.opcode = abi::op::kStateSet, .metadata = bytes_of("table"), .timeout_ns = kPatienceNs});
+    const bool is_known = got.status == Status::kOk || got.status == Status::kUnknown ||
+                          got.status == Status::kUnavailable;
+    wrong += is_known ? 0 : 1;
+    worker_.release(got.lease);
+  }
+
+  sdk::ChannelTransport& worker_;
+  uint64_t held_ = 0;
+  std::jthread thread_;
+};
+
+TEST_F(ReattachTest, ManyThreadsGoOnWhileBasesComeAndGo) {
+  std::vector<std::unique_ptr<Caller>> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.push_back(std::make_unique<Caller>(*worker_, i));
+  }
+  for (uint64_t epoch = 2; epoch < 40; ++epoch) {
+    for (uint64_t i = 0; i < 5 + epoch % 30; ++i) {
+      first_->echo(first_->take());
+    }
+    (void)first_->take();  // and never answers it
+    first_->die();
+    replace(epoch);
+    ASSERT_TRUE(second_->await_joined());
+    waker_.join();
+    first_ = std::move(second_);
+  }
+  for (const auto& caller : callers) {
+    caller->stop();
+  }
+  std::jthread serving([this](const std::stop_token& stopped) {
+    while (!stopped.stop_requested()) {
+      if (first_->waiting() > 0) {
+        first_->echo(first_->take());
+      }
+      std::this_thread::yield();
+    }
+  });
+  for (const auto& caller : callers) {
+    caller->join();
+    EXPECT_EQ(caller->wrong, 0) << "of " << caller->reads << " reads";
+  }
 }
 
 }  // namespace

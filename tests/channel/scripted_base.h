@@ -90,6 +90,7 @@ class ScriptedBase {
     frame.opcode = request.opcode;
     publish(frame, payload);
   }
+  void echo(const abi::Frame& request) { answer(request, text(request.payload)); }
   // An event; its correlation.
   uint64_t ask(uint16_t opcode, std::string_view metadata) {
     abi::Frame frame;
