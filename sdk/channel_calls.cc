@@ -261,8 +261,8 @@ ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, co
     if (request.context.session != epoch->serial) {
       slot->request.parent = 0;  // another base's event
     }
-    // Relaxed: under the lock, and the base sees the request only after publish().
-    slot->state.store(SlotState::kPending, std::memory_order_relaxed);
+    // Release: the slot's fields come before; partner: the leader's load when the answer comes.
+    slot->state.store(SlotState::kPending, std::memory_order_release);
     publish(*epoch, slot->request);
   }
   if (how.sending == Sending::kNow) {

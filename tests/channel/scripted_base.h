@@ -3,6 +3,7 @@
 // Threads: one at a time.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <string_view>
@@ -97,8 +98,7 @@ class ScriptedBase {
     frame.correlation = 1000 + published_;
     frame.opcode = opcode;
     frame.timeout_ns = 60'000'000'000;
-    std::string_view bytes = metadata;
-    publish(frame, bytes, true);
+    publish(frame, metadata, true);
     return frame.correlation;
   }
   [[nodiscard]] uint32_t released(uint32_t lease) const { return up().released[lease].load(); }
@@ -127,7 +127,7 @@ class ScriptedBase {
   void publish(abi::Frame& frame, std::string_view bytes, bool is_event = false) {
     std::byte* const region = down_.mapping.bytes().data();
     const auto offset = static_cast<uint32_t>(abi::kArenaOffset + published_ * 1024);
-    std::memcpy(region + offset, bytes.data(), bytes.size());
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(region) + offset);
     const abi::Range range{.window = 0,
                            .offset = offset,
                            .length = static_cast<uint32_t>(bytes.size()),
