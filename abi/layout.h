@@ -13,6 +13,8 @@
 //          wake_word      futex word of the worker's sleepers; the base adds 1 and wakes them
 //          hot            1 while the base polls this session without a doorbell
 //          ending         1 once the base asks the worker to leave, after destroying its function
+//          handed_over    1 once the base has answered all it took up and will take up no more: a
+//                         new attach message follows (since 1.2)
 //   shard: asleep         1 while the base's shard sleeps, or is about to, in epoll_wait
 //          owner          the shard's thread id; without one the base is dead (since 1.1)
 //
@@ -39,7 +41,7 @@
 namespace rtsup::abi {
 
 inline constexpr uint16_t kAbiMajor = 1;
-inline constexpr uint16_t kAbiMinor = 1;
+inline constexpr uint16_t kAbiMinor = 2;
 
 inline constexpr uint64_t kUpMagic = 0x3150555055535452;     // "RTSUPUP1", little-endian
 inline constexpr uint64_t kDownMagic = 0x314e574450555354;   // "TSUPDWN1"
@@ -128,6 +130,8 @@ struct DownHeader {
   SharedU32 spin_budget_ns;  // how long the worker may spin before it sleeps; 0 = never
   // seq_cst, before asleep is read; partner: the worker's load after it set asleep
   SharedU32 ending;
+  // seq_cst, after up_head and the last answer; partner: the worker's load before it publishes.
+  SharedU32 handed_over;
   alignas(kLine) SharedU64 response_tail;
   alignas(kLine) SharedU64 up_head;
   alignas(kLine) SharedU32 wake_word;
@@ -143,6 +147,7 @@ struct ShardPage {
   alignas(kLine) SharedU32 owner;
 };
 inline constexpr uint32_t kOwnerIdMask = 0x3FFFFFFF;  // FUTEX_TID_MASK
+inline constexpr uint32_t kOwnerDied = 0x40000000;    // FUTEX_OWNER_DIED, set by the kernel
 static_assert(sizeof(ShardPage) <= kHeaderBytes);
 
 inline constexpr uint32_t kRingOffset = kHeaderBytes;

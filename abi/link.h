@@ -13,11 +13,15 @@ inline constexpr uint32_t kLinkMagic = 0x314b4e4c;  // "LNK1"
 
 enum class LinkCommandVerb : uint32_t {
   kAttach = 1,    // + fd: the base's end of a session socket. Answered by kAttached, or
-                  // kViolation/kEndSession.
+                  // kViolation/kEndSession. number = kAttachAgain when the worker had a session
+                  // before, and may be busy with an event of it.
   kDetach = 2,    // the worker is gone: reclaim everything of the session at once
   kDrain = 3,     // deliver no more events to the session; answer kDrained when none is in flight
   kShutdown = 4,  // finish what is in flight (bounded by number, in ms), flush components, exit 0
+  kGiven = 5,     // every session of the broker before has been attached again
 };
+
+inline constexpr uint64_t kAttachAgain = 1;
 
 enum class PrincipalKind : uint32_t { kFunction = 1, kOperator = 2 };
 
@@ -46,6 +50,7 @@ enum class LinkReportVerb : uint32_t {
   kDrained = 7,
   kRefused = 8,  // the broker cannot start; reason = ViolationReason::kNone, number = packed
                  // rtsup::Error (8 bytes)
+  kJoined = 9,   // the worker has taken its regions up
 };
 
 // Why a session was ended. Rows in docs/formats/records.md.

@@ -11,8 +11,6 @@ namespace rtsup::sdk {
 namespace {
 
 constexpr uint64_t kTimeoutMaxNs = 3'600'000'000'000;
-// How long after the base's own deadline the library stops waiting for the base's answer.
-constexpr uint64_t kGraceNs = 1'000'000'000;
 constexpr uint32_t kPayloadAlignment = 16;
 constexpr uint32_t kLockedBytesMax = 4096;
 
@@ -44,7 +42,8 @@ Begun ChannelTransport::begin(const Request& request) noexcept {
 void ChannelTransport::flush() noexcept {
   // Before ring() looks at the flags; partner: try_begin()'s store after it has published.
   if (is_unrung_.exchange(false)) {
-    ring();
+    const std::lock_guard lock(mutex_);  // keeps the epoch
+    ring(current());
   }
 }
 
@@ -59,10 +58,16 @@ Answer ChannelTransport::await(uint64_t handle) noexcept {
 
 void ChannelTransport::give_up(uint64_t handle) noexcept {
   Slot* slot = find_begun(handle);
-  auto pending = SlotState::kPending;
-  if (slot != nullptr && !slot->state.compare_exchange_strong(pending, SlotState::kAbandoned)) {
-    release(finish(*slot).lease);
+  auto seen = SlotState::kPending;
+  if (slot == nullptr || slot->state.compare_exchange_strong(seen, SlotState::kAbandoned)) {
+    return;
   }
+  if (seen == SlotState::kLost) {
+    const std::lock_guard lock(mutex_);
+    free_slot(*slot);
+    return;
+  }
+  release(finish(*slot).lease);
 }
 
 // The slot of a call that was begun and neither awaited nor given up.
@@ -70,19 +75,59 @@ ChannelTransport::Slot* ChannelTransport::find_begun(uint64_t handle) noexcept {
   Slot& slot = slots_[handle & (abi::kRingFrames - 1)];
   const std::lock_guard lock(mutex_);  // orders the slot's last user before this look
   const SlotState state = slot.state.load();
-  const bool is_open = state == SlotState::kPending || state == SlotState::kDone;
+  const bool is_open =
+      state == SlotState::kPending || state == SlotState::kDone || state == SlotState::kLost;
   return handle != 0 && is_open && slot.correlation == handle ? &slot : nullptr;
 }
 
 Answer ChannelTransport::await(Slot& slot) noexcept {
-  const bool answered = wait_answer(slot, slot.deadline_ns);
-  auto pending = SlotState::kPending;
-  if (!answered && slot.state.compare_exchange_strong(pending, SlotState::kAbandoned)) {
-    // The slot and its memory stay taken until the base's late answer, if there is one.
-    return closed_.load() ? own_answer(Status::kUnavailable, "BASE_GONE")
-                          : own_answer(Status::kDeadlineExceeded, "DEADLINE_EXCEEDED");
+  for (;;) {
+    const bool answered = wait_answer(slot, slot.deadline_ns);
+    auto seen = SlotState::kPending;
+    if (!answered && slot.state.compare_exchange_strong(seen, SlotState::kAbandoned)) {
+      // The slot and its memory stay taken until the base's late answer, if there is one.
+      return closed_.load() ? own_answer(Status::kUnavailable, "BASE_GONE")
+                            : own_answer(Status::kDeadlineExceeded, "DEADLINE_EXCEEDED");
+    }
+    if (slot.state.load() != SlotState::kLost) {
+      return finish(slot);
+    }
+    if (!repeat(slot)) {
+      const std::lock_guard lock(mutex_);
+      free_slot(slot);
+      return closed_.load() ? own_answer(Status::kUnavailable, "BASE_GONE")
+                            : own_answer(Status::kDeadlineExceeded, "DEADLINE_EXCEEDED");
+    }
   }
-  return finish(slot);
+}
+
+// Publishes the call of a base that is gone to the one that came after it. False: not in time.
+bool ChannelTransport::repeat(Slot& slot) noexcept {
+  const uint32_t bytes = slot.memory.length;
+  for (;;) {
+    if (UpMemory::needs_window(bytes)) {
+      (void)ensure_window(bytes, slot.deadline_ns);
+    }
+    bool is_over = false;
+    {
+      const std::lock_guard lock(mutex_);
+      is_over = current().is_over();
+      if (!is_over && publish_again(slot) == Missing::kNothing) {
+        slot.state.store(SlotState::kPending);
+        ring(current());
+        return true;
+      }
+    }
+    const uint64_t now = now_ns();
+    if (now >= slot.deadline_ns || closed_.load()) {
+      return false;
+    }
+    if (is_over) {
+      wait_base(slot.deadline_ns);
+    } else {
+      pause(std::min(slot.deadline_ns, now + kRoomPollNs));
+    }
+  }
 }
 
 ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
@@ -112,8 +157,9 @@ ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
                                                      const Sent& how) noexcept {
   for (;;) {
     if (UpMemory::needs_window(how.bytes)) {
+      const uint32_t serial = serial_.load();
       Answer failure = ensure_window(how.bytes, how.deadline_ns);
-      if (failure.status != Status::kOk) {
+      if (failure.status != Status::kOk && serial == serial_.load()) {
         return {.failure = failure};
       }
     }
@@ -126,88 +172,114 @@ ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
       return {.failure = own_answer(Status::kUnavailable, "BASE_GONE")};
     }
     // Who begins may hold all of it with calls of its own: it must await one of them first.
-    const bool may_hold_it = how.sending == Sending::kLater && missing != Missing::kRingRoom;
+    const bool may_hold_it = how.sending == Sending::kLater &&
+                             (missing == Missing::kSlot || missing == Missing::kMemory);
     const uint64_t now = now_ns();
+    if (missing == Missing::kBase && now >= how.deadline_ns) {
+      return {.failure = own_answer(Status::kUnavailable, "BASE_GONE")};
+    }
     if (may_hold_it || now >= how.deadline_ns) {
       return {.failure = own_answer(Status::kResourceExhausted,
                                     may_hold_it ? "TOO_MANY_CALLS" : "NO_ROOM")};
+    }
+    if (missing == Missing::kBase) {
+      wait_base(how.deadline_ns);
+      continue;
     }
     flush();
     pause(std::min(how.deadline_ns, now + kRoomPollNs));
   }
 }
 
-ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, const Sent& how,
-                                                      Slot*& slot) noexcept {
-  const uint32_t bytes = how.bytes;
-  UpRange memory;
-  std::byte* to = nullptr;
-  std::unique_lock lock(mutex_);
-  if (free_slots_ == 0) {
-    return Missing::kSlot;
-  }
-  if (!has_ring_room()) {
-    return Missing::kRingRoom;
-  }
-  abi::prefetch_write(regions_.up_slot(tail_));
-  abi::prefetch_write(regions_.up_slot(tail_) + abi::kLine);
-  abi::prefetch_write(reinterpret_cast<const std::byte*>(&up_.request_tail));
-  if (bytes > 0) {
-    const auto taken = take_range(bytes);
-    if (!taken) {
-      return Missing::kMemory;
-    }
-    memory = *taken;
-    to = memory_.address(memory);
-  }
-  const auto index = static_cast<size_t>(std::countr_zero(free_slots_));
-  free_slots_ &= free_slots_ - 1;
-  slot = &slots_[index];
-  slot->memory = memory;
-  slot->deadline_ns = how.deadline_ns + kGraceNs;
-  slot->correlation = (++calls_made_ << 6) | index;
-  // What is small is copied sooner than the lock is given and taken again.
-  const bool is_large = bytes > kLockedBytesMax;
-  if (is_large) {
-    lock.unlock();
-  }
-  abi::Frame frame;
-  frame.correlation = slot->correlation;
+// The frame of the slot's request, whose bytes it copies into the slot's memory.
+void ChannelTransport::fill(abi::Frame& frame, const Request& request, const Slot& slot,
+                            std::byte* to) noexcept {
+  frame = {};
+  frame.correlation = slot.correlation;
   frame.opcode = request.opcode;
-  frame.timeout_ns = how.timeout_ns;
   frame.parent = request.context.correlation;
   std::memcpy(frame.trace_id, request.context.trace.trace_id, sizeof frame.trace_id);
   std::memcpy(frame.span_id, request.context.trace.span_id, sizeof frame.span_id);
   frame.trace_flags = request.context.trace.flags;
-  if (bytes > 0) {
-    const auto metadata_bytes = static_cast<uint32_t>(request.metadata.size());
-    const auto payload_bytes = static_cast<uint32_t>(request.payload.size());
+  const UpRange& memory = slot.memory;
+  const auto metadata_bytes = static_cast<uint32_t>(request.metadata.size());
+  const auto payload_bytes = static_cast<uint32_t>(request.payload.size());
+  if (metadata_bytes != 0) {
     abi::copy_once(to, request.metadata.data(), metadata_bytes);
-    abi::copy_once(to + padded(metadata_bytes), request.payload.data(), payload_bytes);
-    if (metadata_bytes != 0) {
-      frame.metadata = {memory.window, memory.offset, metadata_bytes, 0};
-    }
-    if (payload_bytes != 0) {
-      frame.payload = {memory.window, memory.offset + padded(metadata_bytes), payload_bytes, 0};
-    }
-    copied_.fetch_add(bytes, std::memory_order_relaxed);  // a figure: orders nothing
+    frame.metadata = {memory.window, memory.offset, metadata_bytes, 0};
   }
-  // Relaxed: the base sees the slot's request only after publish(), and nobody else knows the slot
-  // yet.
-  slot->state.store(SlotState::kPending, std::memory_order_relaxed);
+  if (payload_bytes != 0) {
+    abi::copy_once(to + padded(metadata_bytes), request.payload.data(), payload_bytes);
+    frame.payload = {memory.window, memory.offset + padded(metadata_bytes), payload_bytes, 0};
+  }
+}
+
+// Under the lock, and when there is one.
+ChannelTransport::Slot& ChannelTransport::take_slot(const Sent& how) noexcept {
+  const auto index = static_cast<size_t>(std::countr_zero(free_slots_));
+  free_slots_ &= free_slots_ - 1;
+  Slot& slot = slots_[index];
+  slot.reason = nullptr;
+  slot.deadline_ns = how.deadline_ns + kGraceNs;
+  slot.correlation = (++calls_made_ << 6) | index;
+  return slot;
+}
+
+ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, const Sent& how,
+                                                      Slot*& slot) noexcept {
+  std::byte* to = nullptr;
+  std::unique_lock lock(mutex_);
+  ChannelEpoch* const epoch = &current();
+  if (epoch->is_over()) {
+    return Missing::kBase;
+  }
+  if (free_slots_ == 0) {
+    return Missing::kSlot;
+  }
+  if (!epoch->has_ring_room()) {
+    return Missing::kRingRoom;
+  }
+  const std::byte* const line = epoch->regions.up_slot(epoch->tail);
+  abi::prefetch_write(line);
+  abi::prefetch_write(line + abi::kLine);
+  abi::prefetch_write(reinterpret_cast<const std::byte*>(&epoch->up().request_tail));
+  UpRange range;
+  if (how.bytes > 0) {
+    const auto taken = epoch->take(how.bytes);
+    if (!taken) {
+      return Missing::kMemory;
+    }
+    range = *taken;
+    to = epoch->memory.address(range);
+  }
+  slot = &take_slot(how);
+  slot->place = epoch->place;  // keeps the epoch from now on
+  slot->memory = range;
+  // What is small is copied sooner than the lock is given and taken again.
+  const bool is_large = how.bytes > kLockedBytesMax;
+  if (is_large) {
+    lock.unlock();
+  }
+  fill(slot->request, request, *slot, to);
+  slot->request.timeout_ns = how.timeout_ns;
+  copied_.fetch_add(how.bytes, std::memory_order_relaxed);  // a figure: orders nothing
   if (is_large) {
     lock.lock();
-    if (!has_ring_room()) {  // others published in between
-      memory_.give(memory);
-      slot->state.store(SlotState::kFree, std::memory_order_relaxed);
-      free_slots_ |= uint64_t{1} << index;
+    // Others published in between, or another base took over.
+    if (epoch != &current() || !epoch->has_ring_room()) {
+      free_slot(*slot);
       return Missing::kRingRoom;
     }
   }
-  publish(frame);
+  if (request.context.session != epoch->serial) {
+    slot->request.parent = 0;  // another base's event
+  }
+  // Release: the slot's fields come before; partner: the leader's load when the answer comes.
+  slot->state.store(SlotState::kPending, std::memory_order_release);
+  publish(*epoch, slot->request);
   lock.unlock();
   if (how.sending == Sending::kNow) {
-    ring();
+    ring(*epoch);  // the slot keeps it
   } else {
     is_unrung_.store(true);  // after publishing; partner: flush()
   }
@@ -216,16 +288,24 @@ ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, co
 
 Answer ChannelTransport::finish(Slot& slot) noexcept {
   const abi::Frame& frame = slot.answer;
+  const ChannelEpoch& epoch = *epochs_[slot.place];
   Answer answer{.status = frame.status <= kStatusMax ? Status{frame.status} : Status::kUnknown,
-                .metadata = resolve(frame.metadata),
-                .payload = resolve(frame.payload),
-                .lease = pack_lease(frame)};
+                .metadata = resolve(epoch, frame.metadata),
+                .payload = resolve(epoch, frame.payload),
+                .lease = pack_lease(epoch, frame),
+                .reason = slot.reason};
   const std::lock_guard lock(mutex_);
-  memory_.give(slot.memory);
-  slot.state.store(SlotState::kFree,
-                   std::memory_order_relaxed);  // the lock orders it before the next user
-  free_slots_ |= uint64_t{1} << (&slot - slots_.data());
+  free_slot(slot);
   return answer;
+}
+
+host::Counters ChannelTransport::counters() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return {.calls = calls_made_,
+          .events = events_taken_.load(std::memory_order_relaxed),
+          .doorbells_sent = doorbells_.load(std::memory_order_relaxed),
+          .sleeps = sleeps_.load(std::memory_order_relaxed),
+          .bytes_copied = copied_.load(std::memory_order_relaxed)};
 }
 
 }  // namespace rtsup::sdk

@@ -26,9 +26,10 @@ int64_t time_left(uint64_t deadline_ns) noexcept {
 
 }  // namespace
 
-ChannelTransport::ChannelTransport(Regions regions) noexcept
-    : regions_(std::move(regions)), down_(regions_.down_header()), up_(regions_.up_header()) {
-  memory_.use(regions_.up);
+ChannelTransport::ChannelTransport(Regions regions) noexcept : socket_(std::move(regions.socket)) {
+  epochs_[0] = std::make_unique<ChannelEpoch>(std::move(regions), 0, 1);
+  current_.store(epochs_[0].get());
+  wake_word_.store(&epochs_[0]->down().wake_word);
 }
 
 Result<std::unique_ptr<ChannelTransport>> ChannelTransport::attach(sys::UniqueFd socket,
@@ -41,71 +42,55 @@ std::unique_ptr<ChannelTransport> ChannelTransport::create(Regions regions) {
   return std::unique_ptr<ChannelTransport>(new ChannelTransport(std::move(regions)));
 }
 
-uint64_t ChannelTransport::pack_lease(const abi::Frame& frame) noexcept {
-  return frame.lease == abi::kNoLease
+// Generation, the epoch's place, and the number of the lease from 1 on; 0 = none.
+uint64_t ChannelTransport::pack_lease(const ChannelEpoch& epoch, const abi::Frame& frame) noexcept {
+  return frame.lease >= abi::kLeases
              ? 0
-             : (uint64_t{frame.lease_generation} << 32) | (frame.lease + 1);
+             : (uint64_t{frame.lease_generation} << 32) | (epoch.place << 8) | (frame.lease + 1);
 }
 
 // ---- the up ring ----
 
-// Looked at only when it matters: the base writes this line with every frame that it takes, and
-// each look costs the way of the line from CPU to CPU.
-bool ChannelTransport::has_ring_room() noexcept {
-  if (tail_ - up_head_ < abi::kRingFrames) {
-    return true;
-  }
-  look_at_up_head();
-  return tail_ - up_head_ < abi::kRingFrames;
-}
-
-void ChannelTransport::look_at_up_head() noexcept {
-  // Acquire: the base has copied what stood in the slots, and in the memory of answers, that are
-  // used again; partner: its release store.
-  up_head_ = down_.up_head.load(std::memory_order_acquire);
-  memory_.reclaim(up_head_);
-}
-
-std::optional<UpRange> ChannelTransport::take_range(uint32_t bytes) noexcept {
-  auto taken = memory_.take(bytes);
-  if (!taken) {
-    look_at_up_head();
-    taken = memory_.take(bytes);
-  }
-  return taken;
-}
-
-void ChannelTransport::publish(abi::Frame& frame) noexcept {
-  frame.sequence = tail_;
-  abi::copy_once(regions_.up_slot(tail_), &frame, sizeof frame);
-  ++tail_;
+void ChannelTransport::publish(ChannelEpoch& epoch, abi::Frame& frame) noexcept {
+  frame.sequence = epoch.tail;
+  abi::copy_once(epoch.regions.up_slot(epoch.tail), &frame, sizeof frame);
+  ++epoch.tail;
   // seq_cst: orders the frame and its bytes before the index, and the index before ring()'s look at
   // the sleep flags.
-  up_.request_tail.store(tail_);
+  epoch.up().request_tail.store(epoch.tail);
 }
 
-void ChannelTransport::ring() noexcept {
+void ChannelTransport::ring(ChannelEpoch& epoch) noexcept {
   // Before the look at the flags: who publishes after this rings again; partner: flush(). A value
   // that is late costs a needless flush().
   if (is_unrung_.load(std::memory_order_relaxed)) {
     is_unrung_.store(false);
   }
-  if (regions_.shard_page().asleep.load() != 0 || down_.hot.load() == 0) {
+  if (epoch.regions.shard_page().asleep.load() != 0 || epoch.down().hot.load() == 0) {
     doorbells_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
-    static_cast<void>(regions_.doorbell.notify());
+    static_cast<void>(epoch.regions.doorbell.notify());
   }
 }
 
 void ChannelTransport::release(uint64_t lease) noexcept {
-  const uint64_t number = (lease & 0xFFFFFFFF) - 1;
-  if (lease != 0 && number < abi::kLeases) {
-    // Release: every read of the leased bytes comes before; partner: the base's acquire load before
-    // it uses them again.
-    up_.released[number].store(static_cast<uint32_t>(lease >> 32), std::memory_order_release);
+  const uint64_t number = (lease & 0xFF) - 1;
+  const uint64_t place = (lease >> 8) & 0xFFFFFF;
+  if (lease == 0 || number >= abi::kLeases || place >= kPlaces || !epochs_[place]) {
+    return;
+  }
+  const ChannelEpoch* const epoch = epochs_[place].get();
+  // Release: every read of the leased bytes comes before; partner: the base's acquire load before
+  // it uses them again.
+  epoch->up().released[number].store(static_cast<uint32_t>(lease >> 32), std::memory_order_release);
+  if (epoch != &current()) {  // it may be unmapped from now on
+    const std::lock_guard lock(mutex_);
+    retire_unheld();
   }
 }
 
-void ChannelTransport::give_back(const abi::Frame& frame) noexcept { release(pack_lease(frame)); }
+void ChannelTransport::give_back(const abi::Frame& frame) noexcept {
+  release(pack_lease(current(), frame));
+}
 
 // ---- waiting ----
 
@@ -135,7 +120,21 @@ bool ChannelTransport::wait(const Done& done, uint64_t deadline_ns) noexcept {
 }
 
 bool ChannelTransport::wait_answer(const Slot& slot, uint64_t deadline_ns) noexcept {
-  return wait([&slot] { return slot.state.load() == SlotState::kDone; }, deadline_ns);
+  return wait(
+      [&slot] {
+        const SlotState state = slot.state.load();
+        return state == SlotState::kDone || state == SlotState::kLost;
+      },
+      deadline_ns);
+}
+
+void ChannelTransport::wait_base(uint64_t deadline_ns) noexcept {
+  wait(
+      [this] {
+        const std::lock_guard lock(mutex_);  // keeps the epoch
+        return !current().is_over();
+      },
+      deadline_ns);
 }
 
 void ChannelTransport::pause(uint64_t end_ns) noexcept {
@@ -159,7 +158,7 @@ void ChannelTransport::lead(const Done& done, uint64_t deadline_ns) noexcept {
       return;
     }
     sleep(done, left);
-    if (down_.ending.load() != 0) {
+    if (ending_.load()) {
       wake_followers();  // the thread that serves may be one of them
     }
   }
@@ -167,8 +166,10 @@ void ChannelTransport::lead(const Done& done, uint64_t deadline_ns) noexcept {
 
 // True when there is a frame.
 bool ChannelTransport::spin() noexcept {
+  const ChannelEpoch& epoch = current();
+  const abi::DownHeader& down = epoch.down();
   const uint64_t budget =
-      spin_.next(down_.spin_budget_ns.load(std::memory_order_relaxed));  // a hint: orders nothing
+      spin_.next(down.spin_budget_ns.load(std::memory_order_relaxed));  // a hint: orders nothing
   if (budget == 0) {
     return false;
   }
@@ -177,7 +178,7 @@ bool ChannelTransport::spin() noexcept {
   uint64_t waited = 0;
   for (;;) {
     for (int i = 0; i < 32; ++i) {
-      if (down_.response_tail.load(std::memory_order_acquire) != head_) {
+      if (down.response_tail.load(std::memory_order_acquire) != epoch.head) {
         spin_.hit(waited);
         return true;
       }
@@ -195,17 +196,29 @@ bool ChannelTransport::spin() noexcept {
 
 template <typename Done>
 void ChannelTransport::sleep(const Done& done, int64_t left_ns) noexcept {
-  const uint32_t expected = down_.wake_word.load();
-  up_.asleep.store(1);
-  if (down_.response_tail.load() == head_ && !done()) {
+  const ChannelEpoch& epoch = current();
+  const abi::DownHeader& down = epoch.down();
+  const uint32_t expected = down.wake_word.load();
+  const auto note_ending = [&] {
+    if (down.ending.load() != 0) {
+      ending_.store(true);
+    }
+  };
+  epoch.up().asleep.store(1);
+  note_ending();
+  if (down.response_tail.load() == epoch.head && !done()) {
+    if (epoch.is_over() && look()) {
+      return;  // the epoch may be unmapped
+    }
     sleeps_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
-    const sys::FutexWait woken = sys::futex_wait(down_.wake_word, expected, left_ns);
-    const bool is_quiet = down_.response_tail.load() == head_;
-    if (is_quiet && woken != sys::FutexWait::kTimeout && is_base_gone(regions_.socket)) {
-      closed_.store(true);
+    const sys::FutexWait woken = sys::futex_wait(down.wake_word, expected, left_ns);
+    const bool is_quiet = down.response_tail.load() == epoch.head;
+    if (is_quiet && woken != sys::FutexWait::kTimeout && look()) {
+      return;
     }
   }
-  up_.asleep.store(0);
+  epoch.up().asleep.store(0);
+  note_ending();
 }
 
 void ChannelTransport::wake_followers() noexcept {
@@ -217,7 +230,7 @@ void ChannelTransport::wake_followers() noexcept {
 
 void ChannelTransport::stop() noexcept {
   stopping_.store(true);
-  sys::futex_wake(down_.wake_word, INT_MAX);
+  sys::futex_wake(*wake_word_.load(), INT_MAX);  // only the address is used
   progress_.fetch_add(1);
   sys::futex_wake(progress_, INT_MAX);
 }
@@ -225,19 +238,21 @@ void ChannelTransport::stop() noexcept {
 // ---- the down ring ----
 
 bool ChannelTransport::drain() noexcept {
-  const uint64_t tail = down_.response_tail.load(std::memory_order_acquire);
-  if (tail == head_) {
+  ChannelEpoch& epoch = current();
+  const uint64_t tail = epoch.down().response_tail.load(std::memory_order_acquire);
+  if (tail == epoch.head) {
     return false;
   }
-  while (head_ != tail) {
+  while (epoch.head != tail) {
     abi::Frame frame;
-    abi::prefetch_read(regions_.down.data() + likely_answer_);
-    abi::copy_once(&frame, regions_.down_slot(head_), sizeof frame);
-    likely_answer_ = frame.metadata.window == 0 ? frame.metadata.offset : likely_answer_;
-    ++head_;
+    abi::prefetch_read(epoch.regions.down.data() + epoch.likely_answer);
+    abi::copy_once(&frame, epoch.regions.down_slot(epoch.head), sizeof frame);
+    epoch.likely_answer = frame.metadata.window == 0 ? frame.metadata.offset : epoch.likely_answer;
+    epoch.note_lease(frame);
+    ++epoch.head;
     // Release: the copy comes before the base may write the slot again; partner: the base's acquire
     // load.
-    up_.down_head.store(head_, std::memory_order_release);
+    epoch.up().down_head.store(epoch.head, std::memory_order_release);
     dispatch(frame);
   }
   return true;
@@ -261,7 +276,7 @@ void ChannelTransport::dispatch(const abi::Frame& frame) noexcept {
     give_back(frame);  // more events than the base may send: it counts them as silent
     return;
   }
-  events_[tail % events_.size()] = frame;
+  events_[tail % events_.size()] = {frame, current().place};
   event_tail_.store(tail + 1);
 }
 
@@ -277,19 +292,19 @@ void ChannelTransport::take_answer(const abi::Frame& frame) noexcept {
   auto pending = SlotState::kPending;
   if (!slot.state.compare_exchange_strong(pending, SlotState::kDone)) {
     give_back(frame);  // its caller has left
-    slot.answer.lease = abi::kNoLease;
-    finish(slot);
+    const std::lock_guard lock(mutex_);
+    free_slot(slot);
   }
 }
 
-Bytes ChannelTransport::resolve(const abi::Range& range) const noexcept {
+Bytes ChannelTransport::resolve(const ChannelEpoch& epoch, const abi::Range& range) noexcept {
   if (range.length == 0) {
     return {};
   }
-  Bytes window = regions_.down;
+  Bytes window = epoch.regions.down;
   if (range.window != 0) {
     const uint32_t index = range.window - abi::kWindowsMax - 1;
-    window = index < down_windows_.size() ? down_windows_[index].bytes() : Bytes();
+    window = index < epoch.down_windows.size() ? epoch.down_windows[index].bytes() : Bytes();
   }
   const bool fits = range.offset <= window.size() && range.length <= window.size() - range.offset;
   return fits ? window.subspan(range.offset, range.length) : Bytes();
@@ -302,38 +317,62 @@ Next ChannelTransport::next_event(Event& event) noexcept {
     return event_tail_.load() !=
            event_head_.load(std::memory_order_relaxed);  // only this thread changes the head
   };
-  const auto is_over = [this] { return stopping_.load() || down_.ending.load() != 0; };
-  wait([&] { return has_event() || is_over(); }, UINT64_MAX);
-  if (!has_event()) {
-    return stopping_.load() ? Next::kStopped : closed_.load() ? Next::kBaseGone : Next::kAsked;
+  const auto is_over = [this] { return stopping_.load() || ending_.load(); };
+  const auto has_moved = [this] { return serial_.load() != served_serial_; };
+  for (;;) {
+    wait([&] { return has_event() || has_moved() || is_over(); }, UINT64_MAX);
+    if (has_moved() && !is_over()) {
+      served_serial_ = serial_.load();
+      return is_forgotten_.exchange(false) ? Next::kNewBase : Next::kMoved;
+    }
+    if (!has_event()) {
+      return stopping_.load() ? Next::kStopped : closed_.load() ? Next::kBaseGone : Next::kAsked;
+    }
+    if (take_event(event)) {
+      return Next::kEvent;
+    }
   }
+}
+
+// False when the base that asked is gone: nobody waits for the answer.
+bool ChannelTransport::take_event(Event& event) noexcept {
   const uint64_t head = event_head_.load(std::memory_order_relaxed);
-  const abi::Frame frame = events_[head % events_.size()];
+  const QueuedEvent queued = events_[head % events_.size()];
   event_head_.store(head + 1, std::memory_order_release);
+  const abi::Frame& frame = queued.frame;
+  const ChannelEpoch& epoch = *epochs_[queued.place];  // kept by the event's lease
+  if (&epoch != &current()) {
+    release(pack_lease(epoch, frame));
+    return false;
+  }
   events_taken_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
   event = Event{.opcode = frame.opcode,
-                .metadata = resolve(frame.metadata),
-                .payload = resolve(frame.payload),
-                .lease = pack_lease(frame),
+                .metadata = resolve(epoch, frame.metadata),
+                .payload = resolve(epoch, frame.payload),
+                .lease = pack_lease(epoch, frame),
                 .timeout_ns = frame.timeout_ns};
+  event.context.session = epoch.serial;
   event.context.correlation = frame.correlation;
   event.context.deadline_ns = now_ns() + frame.timeout_ns;
   std::memcpy(event.context.trace.trace_id, frame.trace_id, sizeof frame.trace_id);
   std::memcpy(event.context.trace.span_id, frame.span_id, sizeof frame.span_id);
   event.context.trace.flags = frame.trace_flags;
-  return Next::kEvent;
+  return true;
 }
 
-std::optional<ChannelTransport::Memory> ChannelTransport::take_memory(
-    uint32_t bytes, uint64_t deadline_ns) noexcept {
+std::optional<ChannelTransport::Memory> ChannelTransport::take_memory(uint32_t bytes,
+                                                                      uint64_t deadline_ns,
+                                                                      Keep keep) noexcept {
   for (;;) {
     if (UpMemory::needs_window(bytes) && ensure_window(bytes, deadline_ns).status != Status::kOk) {
       return std::nullopt;
     }
     {
       const std::lock_guard lock(mutex_);
-      if (const auto taken = take_range(bytes)) {
-        return Memory{*taken, memory_.address(*taken)};
+      ChannelEpoch& epoch = current();
+      if (const auto taken = epoch.take(bytes)) {
+        epoch.rooms += keep == Keep::kRoom ? 1 : 0;
+        return Memory{*taken, epoch.memory.address(*taken), epoch.place};
       }
     }
     const uint64_t now = now_ns();
@@ -344,88 +383,123 @@ std::optional<ChannelTransport::Memory> ChannelTransport::take_memory(
   }
 }
 
+// A room's handle: 1, the epoch's place, the window, the offset, the length.
+static constexpr uint32_t kHandleBits = 27;  // enough for kWindowBytesMax
+static_assert(abi::kWindowBytesMax < 1U << kHandleBits);
+
 ReplyRoom ChannelTransport::reply_room(size_t bytes) noexcept {
   if (bytes == 0 || bytes > abi::kWindowBytesMax) {
     return {};
   }
-  const auto memory = take_memory(static_cast<uint32_t>(bytes), now_ns() + kDefaultTimeoutNs);
+  const auto memory =
+      take_memory(static_cast<uint32_t>(bytes), now_ns() + kDefaultTimeoutNs, Keep::kRoom);
   if (!memory) {
     return {};
   }
   const UpRange& range = memory->range;
-  const uint64_t handle =
-      (uint64_t{range.window} << 56) | (uint64_t{range.offset} << 28) | range.length;
+  const uint64_t handle = uint64_t{1} << 63 | uint64_t{memory->place} << 58 |
+                          uint64_t{range.window} << 54 | uint64_t{range.offset} << kHandleBits |
+                          range.length;
   return {.bytes = {memory->address, bytes}, .handle = handle};
 }
 
+static uint32_t place_of(uint64_t handle) noexcept { return (handle >> 58) & 0x1F; }
+
 static UpRange range_of(uint64_t handle) noexcept {
-  constexpr uint64_t kMask = (1U << 28) - 1;
-  return {static_cast<uint32_t>(handle >> 56), static_cast<uint32_t>((handle >> 28) & kMask),
+  constexpr uint64_t kMask = (1U << kHandleBits) - 1;
+  return {static_cast<uint32_t>((handle >> 54) & 0xF),
+          static_cast<uint32_t>((handle >> kHandleBits) & kMask),
           static_cast<uint32_t>(handle & kMask)};
 }
 
 void ChannelTransport::drop_room(const ReplyRoom& room) noexcept {
+  if (room.handle == 0) {
+    return;
+  }
   const std::lock_guard lock(mutex_);
-  memory_.give(range_of(room.handle));
+  ChannelEpoch& epoch = *epochs_[place_of(room.handle)];
+  epoch.memory.give(range_of(room.handle));
+  --epoch.rooms;
+  if (&epoch != &current()) {
+    retire_unheld();
+  }
 }
 
 void ChannelTransport::reply(const Event& event, Status status, Bytes metadata,
                              const ReplyRoom& room, size_t payload_bytes) noexcept {
   copied_.fetch_add(payload_bytes, std::memory_order_relaxed);  // a figure: orders nothing
-  publish_answer(event.context.correlation, status, metadata, range_of(room.handle),
-                 static_cast<uint32_t>(payload_bytes));
+  if (!publish_answer({.correlation = event.context.correlation,
+                       .session = event.context.session,
+                       .status = status,
+                       .metadata = metadata,
+                       .payload = range_of(room.handle),
+                       .payload_bytes = static_cast<uint32_t>(payload_bytes),
+                       .rooms = room.handle != 0 ? 1U : 0U})) {
+    drop_room(room);
+  }
+  // Last: until here it keeps the epoch.
   release(event.lease);
 }
 
-void ChannelTransport::publish_answer(uint64_t correlation, Status status, Bytes metadata,
-                                      UpRange payload, uint32_t payload_bytes) noexcept {
+bool ChannelTransport::publish_answer(const Reply& reply) noexcept {
   abi::Frame frame;
   frame.kind = abi::FrameKind::kResponse;
-  frame.correlation = correlation;
-  frame.status = static_cast<uint8_t>(status);
-  UpRange table;
-  if (!metadata.empty()) {
+  frame.correlation = reply.correlation;
+  frame.status = static_cast<uint8_t>(reply.status);
+  if (reply.payload_bytes != 0) {
+    frame.payload = {reply.payload.window, reply.payload.offset, reply.payload_bytes, 0};
+  }
+  Memory table;
+  if (!reply.metadata.empty()) {
     const auto taken =
-        take_memory(static_cast<uint32_t>(metadata.size()), now_ns() + kDefaultTimeoutNs);
+        take_memory(static_cast<uint32_t>(reply.metadata.size()), now_ns() + kDefaultTimeoutNs);
+    if (taken && epochs_[taken->place]->serial != reply.session) {
+      const std::lock_guard lock(mutex_);
+      give(*taken);
+      return false;
+    }
     if (taken) {
-      table = taken->range;
-      abi::copy_once(taken->address, metadata.data(), metadata.size());
-      frame.metadata = {table.window, table.offset, table.length, 0};
+      table = *taken;
+      abi::copy_once(taken->address, reply.metadata.data(), reply.metadata.size());
+      frame.metadata = {table.range.window, table.range.offset, table.range.length, 0};
     } else {
       frame.status = static_cast<uint8_t>(Status::kResourceExhausted);
-      payload_bytes = 0;
+      frame.payload = {};
     }
-  }
-  if (payload_bytes != 0) {
-    frame.payload = {payload.window, payload.offset, payload_bytes, 0};
   }
   for (;;) {
-    {
-      const std::lock_guard lock(mutex_);
-      look_at_up_head();
-      if (has_ring_room()) {
-        memory_.give_after(tail_, table);
-        memory_.give_after(tail_, payload);
-        publish(frame);
-        break;
+    ChannelEpoch* in = nullptr;
+    if (try_publish_answer(reply, frame, table, in)) {
+      if (in != nullptr) {
+        ring(*in);  // the event's lease keeps it
       }
+      return in != nullptr;
     }
     if (closed_.load() || stopping_.load()) {
-      return;
+      return false;
     }
     // Not wait(): the leader itself comes here with the answer to a window offer.
     sys::futex_wait(progress_, progress_.load(), kRoomPollNs);
   }
-  ring();
 }
 
-host::Counters ChannelTransport::counters() const noexcept {
+bool ChannelTransport::try_publish_answer(const Reply& reply, abi::Frame& frame,
+                                          const Memory& table, ChannelEpoch*& in) noexcept {
   const std::lock_guard lock(mutex_);
-  return {.calls = calls_made_,
-          .events = events_taken_.load(std::memory_order_relaxed),
-          .doorbells_sent = doorbells_.load(std::memory_order_relaxed),
-          .sleeps = sleeps_.load(std::memory_order_relaxed),
-          .bytes_copied = copied_.load(std::memory_order_relaxed)};
+  ChannelEpoch& epoch = current();
+  if (epoch.serial != reply.session) {
+    return true;  // what it took lies in an epoch that is over
+  }
+  epoch.look_at_up_head();
+  if (!epoch.has_ring_room()) {
+    return epoch.is_over();
+  }
+  epoch.memory.give_after(epoch.tail, table.range);
+  epoch.memory.give_after(epoch.tail, reply.payload);
+  epoch.rooms -= reply.rooms;
+  publish(epoch, frame);
+  in = &epoch;
+  return true;
 }
 
 }  // namespace rtsup::sdk

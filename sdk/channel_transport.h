@@ -2,9 +2,12 @@
 // threads call at once. One of those that wait leads: it reads the down ring for all, spins within
 // the base's budget and then sleeps on down.wake_word. The others sleep on one private word until
 // the leader has news or leaves the lead.
-// Owns:    the session's regions and windows. Answers and events point into them: release() before
-//          the transport goes.
-// Errors:  a call's Answer carries UNAVAILABLE (the base is gone), RESOURCE_EXHAUSTED (no memory
+// When another base takes over, the leader finds its attach message in the session socket and goes
+// on in the new regions (channel_reattach.cc); the old ones stay until nothing points into them.
+// Owns:    the session's socket, regions and windows. Answers and events point into them: release()
+//          before the transport goes.
+// Errors:  a call's Answer carries UNAVAILABLE (the base is gone and did not take the call up),
+//          UNKNOWN (it took it up, and is gone without an answer), RESOURCE_EXHAUSTED (no memory
 //          for the request within the deadline, or larger than the base takes), DEADLINE_EXCEEDED
 //          (also by the library's own clock, a while after the base's).
 // Threads: as transport.h says.
@@ -16,11 +19,9 @@
 #include <mutex>
 
 #include "abi/spin.h"
+#include "sdk/channel_epoch.h"
 #include "sdk/host.h"
-#include "sdk/regions.h"
-#include "sdk/runtime_page.h"
 #include "sdk/transport.h"
-#include "sdk/up_memory.h"
 
 namespace rtsup::sdk {
 
@@ -44,31 +45,40 @@ class ChannelTransport final : public Transport {
   void reply(const Event& event, Status status, Bytes metadata, const ReplyRoom& room,
              size_t payload_bytes) noexcept override;
   void stop() noexcept override;
-  RuntimePage* page() noexcept override { return regions_.page.empty() ? nullptr : &page_; }
+  RuntimePage* page() noexcept override {
+    ChannelEpoch& epoch = current();
+    return epoch.page ? &*epoch.page : nullptr;
+  }
 
   host::Counters counters() const noexcept;
 
  private:
-  enum class SlotState : uint32_t { kFree, kPending, kDone, kAbandoned };
+  // kLost: its base is gone, and its caller is to publish it again.
+  enum class SlotState : uint32_t { kFree, kPending, kDone, kAbandoned, kLost };
   // One unanswered request. `state` goes to kDone by the leader (seq_cst, so that a follower that
   // has announced itself is seen); partner: the caller's load before it sleeps.
   struct Slot {
     std::atomic<SlotState> state{SlotState::kFree};
     uint64_t correlation = 0;
     uint64_t deadline_ns = 0;  // until when its caller waits
+    abi::Frame request;        // as published
     abi::Frame answer;
-    UpRange memory;
+    const char* reason = nullptr;  // of an answer that is the library's own
+    uint32_t place = 0;            // of the epoch that it was published in
+    UpRange memory;                // in that epoch
   };
   struct Memory {
     UpRange range;
     std::byte* address = nullptr;
+    uint32_t place = 0;
   };
+  enum class Keep { kShort, kRoom };  // kRoom: its epoch stays mapped until the room is given back
   struct Opened {
     Slot* slot = nullptr;
     Answer failure = {};
   };
   enum class Sending { kNow, kLater };  // rung for at once, or by the next flush()
-  enum class Missing { kNothing, kSlot, kMemory, kRingRoom };
+  enum class Missing { kNothing, kSlot, kMemory, kRingRoom, kBase };
   struct Sent {
     uint64_t timeout_ns = 0;
     uint64_t deadline_ns = 0;
@@ -79,6 +89,10 @@ class ChannelTransport final : public Transport {
   // The base frees ring slots and memory of answers without a doorbell; who needs some looks again
   // after this time.
   static constexpr int64_t kRoomPollNs = 50'000;
+  // How long after the base's own deadline the library stops waiting for the base's answer.
+  static constexpr uint64_t kGraceNs = 1'000'000'000;
+  // Bases that a function may outlive while it holds something of each.
+  static constexpr uint32_t kPlaces = 16;
 
   explicit ChannelTransport(Regions regions) noexcept;
 
@@ -86,7 +100,8 @@ class ChannelTransport final : public Transport {
   template <typename Done>
   bool wait(const Done& done, uint64_t deadline_ns) noexcept;
   bool wait_answer(const Slot& slot, uint64_t deadline_ns) noexcept;
-  void pause(uint64_t end_ns) noexcept;  // goes on reading the ring for others meanwhile
+  void wait_base(uint64_t deadline_ns) noexcept;  // until another base serves
+  void pause(uint64_t end_ns) noexcept;           // goes on reading the ring for others meanwhile
   template <typename Done>
   void lead(const Done& done, uint64_t deadline_ns) noexcept;
   bool spin() noexcept;
@@ -99,44 +114,80 @@ class ChannelTransport final : public Transport {
   void dispatch(const abi::Frame& frame) noexcept;
   void take_answer(const abi::Frame& frame) noexcept;
   void take_offer(const abi::Frame& frame) noexcept;
-  Bytes resolve(const abi::Range& range) const noexcept;
+  static Bytes resolve(const ChannelEpoch& epoch, const abi::Range& range) noexcept;
 
   // Calls.
   Opened open_slot(const Request& request, Sending sending) noexcept;
   Opened open_slot(const Request& request, const Sent& how) noexcept;
+  Slot& take_slot(const Sent& how) noexcept;
   Missing try_begin(const Request& request, const Sent& how, Slot*& slot) noexcept;
+  static void fill(abi::Frame& frame, const Request& request, const Slot& slot,
+                   std::byte* to) noexcept;
+  bool repeat(Slot& slot) noexcept;
   Slot* find_begun(uint64_t handle) noexcept;
   Answer await(Slot& slot) noexcept;
   Answer finish(Slot& slot) noexcept;
 
   // The up ring.
-  static uint64_t pack_lease(const abi::Frame& frame) noexcept;
-  bool has_ring_room() noexcept;
-  void look_at_up_head() noexcept;
-  std::optional<UpRange> take_range(uint32_t bytes) noexcept;
-  void publish(abi::Frame& frame) noexcept;
-  void ring() noexcept;
-  void give_back(const abi::Frame& frame) noexcept;
-  std::optional<Memory> take_memory(uint32_t bytes, uint64_t deadline_ns) noexcept;
-  void publish_answer(uint64_t correlation, Status status, Bytes metadata, UpRange payload,
-                      uint32_t payload_bytes) noexcept;
+  static uint64_t pack_lease(const ChannelEpoch& epoch, const abi::Frame& frame) noexcept;
+  static void publish(ChannelEpoch& epoch, abi::Frame& frame) noexcept;
+  // The epoch must be kept: by the lock, the lead, or something held in it.
+  void ring(ChannelEpoch& epoch) noexcept;
+  void give_back(const abi::Frame& frame) noexcept;  // the leader's
+  std::optional<Memory> take_memory(uint32_t bytes, uint64_t deadline_ns,
+                                    Keep keep = Keep::kShort) noexcept;
+  struct Reply {
+    uint64_t correlation = 0;
+    uint32_t session = 0;
+    Status status = Status::kOk;
+    Bytes metadata = {};
+    UpRange payload = {};
+    uint32_t payload_bytes = 0;
+    uint32_t rooms = 0;  // given back with it
+  };
+  // False when the base that asked is gone, and nobody waits for it.
+  bool publish_answer(const Reply& reply) noexcept;
+  void give(const Memory& memory) noexcept;  // under the lock
+  // False when there is no room in the ring now. `in`: where it was published, if anywhere.
+  bool try_publish_answer(const Reply& reply, abi::Frame& frame, const Memory& table,
+                          ChannelEpoch*& in) noexcept;
+
+  // Another base (channel_reattach.cc). look() and move_to() are the leader's; true: the current
+  // epoch is another one, or the base is gone for good. From settle_calls() on all need the lock.
+  bool look() noexcept;
+  std::optional<Delivery> newest_attach(bool& gone) noexcept;
+  void keep_window(ReceivedWindow window) noexcept;
+  bool move_to(Delivery& delivery) noexcept;
+  uint32_t free_place() const noexcept;
+  void close() noexcept;
+  void settle_calls(const ChannelEpoch& old, bool planned, bool closed) noexcept;
+  void settle(Slot& slot, uint64_t taken, bool planned, bool closed) noexcept;
+  void end_call(Slot& slot, Status status, const char* reason) noexcept;
+  void free_slot(Slot& slot) noexcept;
+  Missing publish_again(Slot& slot) noexcept;
+  bool is_held(const ChannelEpoch& epoch) const noexcept;
+  void retire_unheld() noexcept;
 
   // Windows.
   Answer ensure_window(uint32_t bytes, uint64_t deadline_ns) noexcept;
-  Answer ask_window(uint32_t bytes) noexcept;
+  Answer ask_window(uint32_t bytes, uint32_t serial) noexcept;
   sys::UniqueFd find_window(uint32_t number) noexcept;
 
-  Regions regions_;
-  RuntimePage page_{regions_.page, regions_.shard_page().owner};
-  const abi::DownHeader& down_;
-  abi::UpHeader& up_;
+  ChannelEpoch& current() const noexcept { return *current_.load(std::memory_order_acquire); }
+
+  const sys::UniqueFd socket_;
+  std::array<std::unique_ptr<ChannelEpoch>, kPlaces> epochs_;  // the leader's to change
+  std::atomic<ChannelEpoch*> current_;  // changed by the leader, under the lock
+  std::atomic<uint32_t> serial_{1};     // of the current epoch
+  std::atomic<const abi::SharedU32*> wake_word_;
+  uint32_t served_serial_ = 1;  // the serving thread's: what it has told session.ready to
+  std::atomic<bool> is_forgotten_{false};  // a base came that knows nothing of the one before
+  std::atomic<bool> ending_{false};
 
   mutable std::mutex
-      mutex_;  // guards memory_, free_slots_, tail_, sequence of publishing, counters' plain fields
-  UpMemory memory_;
+      mutex_;  // guards free_slots_, what an epoch says, sequence of publishing, counters' plain
+               // fields
   uint64_t free_slots_ = ~uint64_t{0};
-  uint64_t tail_ = 0;
-  uint64_t up_head_ = 0;  // as last looked at
   uint64_t calls_made_ = 0;
   std::array<Slot, abi::kRingFrames> slots_;
 
@@ -148,21 +199,23 @@ class ChannelTransport final : public Transport {
   std::atomic<bool> is_unrung_{false};  // a request was published and nobody rang since; seq_cst
   std::atomic<bool> closed_{false};
   std::atomic<bool> stopping_{false};
-  uint64_t head_ = 0;                           // of the down ring; the leader's
-  uint32_t likely_answer_ = abi::kArenaOffset;  // where the last answer lay: a hint; the leader's
-  abi::SpinGovernor spin_;                      // the leader's
+  abi::SpinGovernor spin_;  // the leader's
 
   // Events that were read but not yet served: written by the leader, taken by the thread that
   // serves.
-  std::array<abi::Frame, abi::kRingFrames> events_;
+  struct QueuedEvent {
+    abi::Frame frame;
+    uint32_t place = 0;
+  };
+  bool take_event(Event& event) noexcept;
+  std::array<QueuedEvent, abi::kRingFrames> events_;
   std::atomic<uint64_t> event_tail_{0};
   std::atomic<uint64_t> event_head_{0};
 
-  std::mutex socket_mutex_;  // guards the socket's messages and early_
+  std::mutex socket_mutex_;  // guards the socket's messages, early_ and arrived_
   std::array<ReceivedWindow, abi::kWindowsMax>
-      early_;  // windows that came before somebody asked for them
-  std::array<sys::ReadOnlyMapping, abi::kWindowsMax>
-      down_windows_;  // the leader's; published to callers by their slot's state
+      early_;                        // windows that came before somebody asked for them
+  std::optional<Delivery> arrived_;  // an attach message that was found on the way
 
   std::atomic<uint64_t> doorbells_{0};
   std::atomic<uint64_t> sleeps_{0};

@@ -34,18 +34,21 @@ Answer no_window(Status status, const char* reason) noexcept {
 
 // OK when there is a window of the size, even if it is in use now.
 Answer ChannelTransport::ensure_window(uint32_t bytes, uint64_t deadline_ns) noexcept {
+  uint32_t serial = 0;
   for (;;) {
     uint32_t released = 0;
     {
       const std::lock_guard lock(mutex_);
-      if (memory_.has_window(bytes)) {
+      UpMemory& memory = current().memory;
+      if (memory.has_window(bytes)) {
         return {.status = Status::kOk};
       }
-      if (memory_.has_window_place()) {
-        memory_.window_asked(true);
+      if (memory.has_window_place()) {
+        memory.window_asked(true);
+        serial = current().serial;
         break;
       }
-      released = memory_.remove_free_window();
+      released = memory.remove_free_window();
     }
     if (static_cast<uint64_t>(sys::monotonic_ns()) >= deadline_ns || closed_.load()) {
       return no_window(Status::kResourceExhausted, "NO_ROOM");
@@ -59,13 +62,15 @@ Answer ChannelTransport::ensure_window(uint32_t bytes, uint64_t deadline_ns) noe
       pause(static_cast<uint64_t>(sys::monotonic_ns()) + 100'000);
     }
   }
-  Answer answer = ask_window(window_bytes_for(bytes));
+  Answer answer = ask_window(window_bytes_for(bytes), serial);
   const std::lock_guard lock(mutex_);
-  memory_.window_asked(false);
+  if (current().serial == serial) {
+    current().memory.window_asked(false);
+  }
   return answer;
 }
 
-Answer ChannelTransport::ask_window(uint32_t bytes) noexcept {
+Answer ChannelTransport::ask_window(uint32_t bytes, uint32_t serial) noexcept {
   flatbuffers::FlatBufferBuilder builder(256);
   builder.Finish(abi::CreateWindowRequest(builder, abi::Direction::Up, bytes));
   const Answer asked = call({.opcode = abi::op::kSessionWindow, .metadata = bytes_of(builder)});
@@ -93,32 +98,49 @@ Answer ChannelTransport::ask_window(uint32_t bytes) noexcept {
     return no_window(ready.status, "WINDOW_REFUSED");
   }
   const std::lock_guard lock(mutex_);
-  memory_.add_window(number, std::move(*mapping));
+  if (current().serial != serial) {
+    return no_window(Status::kUnavailable, "BASE_GONE");
+  }
+  current().memory.add_window(number, std::move(*mapping));
   return {.status = Status::kOk};
 }
 
 // The descriptor that the base sent for the window; messages about other windows are kept for who
 // waits for them.
 sys::UniqueFd ChannelTransport::find_window(uint32_t number) noexcept {
+  const uint64_t epoch = current().regions.epoch;
   const std::lock_guard lock(socket_mutex_);
   for (ReceivedWindow& early : early_) {
-    if (early.fd.is_open() && early.window == number) {
+    if (early.fd.is_open() && early.window == number && early.epoch == epoch) {
       return std::move(early.fd);
     }
   }
   for (;;) {
-    auto received = receive_window(regions_.socket);
-    if (!received) {
+    auto delivery = receive_delivery(socket_);
+    if (!delivery) {
       return {};
+    }
+    if (delivery->message.verb == abi::SessionVerb::kAttach) {
+      arrived_ = std::move(*delivery);  // the leader's: this window will never come
+      return {};
+    }
+    auto received = window_of(*delivery);
+    if (!received || received->epoch != epoch) {
+      continue;
     }
     if (received->window == number) {
       return std::move(received->fd);
     }
-    for (ReceivedWindow& early : early_) {
-      if (!early.fd.is_open()) {
-        early = std::move(*received);
-        break;
-      }
+    keep_window(std::move(*received));
+  }
+}
+
+// For who asks for it later.
+void ChannelTransport::keep_window(ReceivedWindow window) noexcept {
+  for (ReceivedWindow& early : early_) {
+    if (!early.fd.is_open()) {
+      early = std::move(window);
+      return;
     }
   }
 }
@@ -126,19 +148,20 @@ sys::UniqueFd ChannelTransport::find_window(uint32_t number) noexcept {
 // The base offers a window to receive into, or takes one back (bytes 0). No span into it is held
 // then: the base waits for that.
 void ChannelTransport::take_offer(const abi::Frame& frame) noexcept {
-  const Bytes metadata = resolve(frame.metadata);
+  ChannelEpoch& epoch = current();
+  const Bytes metadata = resolve(epoch, frame.metadata);
   Status status = Status::kInvalidArgument;
   if (!metadata.empty()) {
     const auto* offer = flatbuffers::GetRoot<abi::WindowOfferEvent>(metadata.data());
     const uint32_t index = offer->window() - abi::kWindowsMax - 1;
-    if (index < down_windows_.size() && offer->bytes() == 0) {
-      down_windows_[index] = {};
+    if (index < epoch.down_windows.size() && offer->bytes() == 0) {
+      epoch.down_windows[index] = {};
       status = Status::kOk;
-    } else if (index < down_windows_.size()) {
+    } else if (index < epoch.down_windows.size()) {
       const sys::UniqueFd fd = find_window(offer->window());
       auto mapping = sys::ReadOnlyMapping::create(fd.get(), offer->bytes(), sys::Prefault::kYes);
       if (mapping) {
-        down_windows_[index] = std::move(*mapping);
+        epoch.down_windows[index] = std::move(*mapping);
         status = Status::kOk;
       } else {
         status = Status::kResourceExhausted;
@@ -146,7 +169,7 @@ void ChannelTransport::take_offer(const abi::Frame& frame) noexcept {
     }
   }
   give_back(frame);
-  publish_answer(frame.correlation, status, {}, {}, 0);
+  publish_answer({.correlation = frame.correlation, .session = epoch.serial, .status = status});
 }
 
 }  // namespace rtsup::sdk

@@ -1,7 +1,6 @@
 #include "sdk/regions.h"
 
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <cerrno>
 
@@ -10,31 +9,8 @@
 namespace rtsup::sdk {
 namespace {
 
-// The message and its descriptors, each beside its item.
-struct Delivery {
-  abi::SessionMessage message{};
-  sys::UniqueFd fds[abi::kSessionItemsMax];
-};
-
 Error unfit(int64_t number) noexcept {
   return {.status = Status::kFailedPrecondition, .step = Step::kAttach, .number = number};
-}
-
-Result<Delivery> receive(const sys::UniqueFd& socket) {
-  Delivery delivery;
-  auto received = sys::receive_record(socket.get(), delivery.message, abi::kSessionItemsMax);
-  if (!received) {
-    return received.error();
-  }
-  const abi::SessionMessage& message = delivery.message;
-  if (message.magic != abi::kSessionMagic || message.item_count > abi::kSessionItemsMax ||
-      message.item_count != received->fds.count()) {
-    return unfit(message.item_count);
-  }
-  for (uint32_t i = 0; i < message.item_count; ++i) {
-    delivery.fds[i] = received->fds.take(i);
-  }
-  return delivery;
 }
 
 Result<void> wait_readable(const sys::UniqueFd& socket, uint64_t timeout_ns) noexcept {
@@ -119,23 +95,40 @@ Result<void> map_items(Delivery& delivery, Regions& regions) {
   return {};
 }
 
-void acknowledge(const Regions& regions, uint64_t epoch) noexcept {
-  abi::UpHeader& up = regions.up_header();
-  up.magic = abi::kUpMagic;
-  up.bytes = abi::kRegionBytes;
-  up.abi_major = abi::kAbiMajor;
-  up.abi_minor = abi::kAbiMinor;
-  // Release: orders the header's fields; partner: the base's acquire load when the doorbell rings.
-  up.attached_epoch.store(epoch, std::memory_order_release);
-  // A base that is gone is found out by the first wait.
-  static_cast<void>(regions.doorbell.notify());
+}  // namespace
+
+Result<Delivery> receive_delivery(const sys::UniqueFd& socket) {
+  Delivery delivery;
+  auto received = sys::receive_record(socket.get(), delivery.message, abi::kSessionItemsMax);
+  if (!received) {
+    return received.error();
+  }
+  const abi::SessionMessage& message = delivery.message;
+  if (message.magic != abi::kSessionMagic || message.item_count > abi::kSessionItemsMax ||
+      message.item_count != received->fds.count()) {
+    return unfit(message.item_count);
+  }
+  for (uint32_t i = 0; i < message.item_count; ++i) {
+    delivery.fds[i] = received->fds.take(i);
+  }
+  return delivery;
 }
 
-}  // namespace
+void Regions::acknowledge() const noexcept {
+  abi::UpHeader& header = up_header();
+  header.magic = abi::kUpMagic;
+  header.bytes = abi::kRegionBytes;
+  header.abi_major = abi::kAbiMajor;
+  header.abi_minor = abi::kAbiMinor;
+  // Release: orders the header's fields; partner: the base's acquire load when the doorbell rings.
+  header.attached_epoch.store(epoch, std::memory_order_release);
+  // A base that is gone is found out by the first wait.
+  static_cast<void>(doorbell.notify());
+}
 
 Result<Regions> Regions::attach(sys::UniqueFd socket, uint64_t timeout_ns) {
   RTSUP_TRY(wait_readable(socket, timeout_ns));
-  auto delivery = receive(socket);
+  auto delivery = receive_delivery(socket);
   if (!delivery) {
     Error error = delivery.error();
     if (sys::peer_gone(error)) {
@@ -144,15 +137,11 @@ Result<Regions> Regions::attach(sys::UniqueFd socket, uint64_t timeout_ns) {
     error.step = Step::kAttach;
     return error;
   }
-  const abi::SessionMessage& message = delivery->message;
-  if (message.verb != abi::SessionVerb::kAttach) {
-    return unfit(static_cast<int64_t>(message.verb));
-  }
-  Regions regions;
+  RTSUP_ASSIGN(Regions regions, take_up(*delivery));
   regions.socket = std::move(socket);
-  RTSUP_TRY(map_items(*delivery, regions));
   // Also a base of another major learns which version came: it writes both into its record.
-  acknowledge(regions, message.epoch);
+  regions.acknowledge();
+  const abi::SessionMessage& message = delivery->message;
   if (message.abi_major != abi::kAbiMajor) {
     return Error{.status = Status::kFailedPrecondition,
                  .step = Step::kAbiVersion,
@@ -161,29 +150,27 @@ Result<Regions> Regions::attach(sys::UniqueFd socket, uint64_t timeout_ns) {
   return regions;
 }
 
-Result<ReceivedWindow> receive_window(const sys::UniqueFd& socket) {
-  RTSUP_ASSIGN(Delivery delivery, receive(socket));
+Result<Regions> Regions::take_up(Delivery& delivery) {
+  if (delivery.message.verb != abi::SessionVerb::kAttach) {
+    return unfit(static_cast<int64_t>(delivery.message.verb));
+  }
+  Regions regions;
+  regions.epoch = delivery.message.epoch;
+  RTSUP_TRY(map_items(delivery, regions));
+  return regions;
+}
+
+Result<ReceivedWindow> window_of(Delivery& delivery) {
   const abi::SessionMessage& message = delivery.message;
   if (message.verb != abi::SessionVerb::kWindow || message.item_count != 1) {
     return unfit(static_cast<int64_t>(message.verb));
   }
   const abi::SessionItem& item = message.items[0];
-  return ReceivedWindow{.window = item.window,
+  return ReceivedWindow{.epoch = message.epoch,
+                        .window = item.window,
                         .bytes = item.bytes,
                         .kind = item.kind,
                         .fd = std::move(delivery.fds[0])};
-}
-
-bool is_base_gone(const sys::UniqueFd& socket) noexcept {
-  // recvmsg, the one receiving call that every policy allows. Without room for them the descriptors
-  // of a waiting message stay where they are.
-  char byte = 0;
-  iovec part{.iov_base = &byte, .iov_len = 1};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  const ssize_t count = ::recvmsg(socket.get(), &message, MSG_PEEK | MSG_DONTWAIT);
-  return count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 }  // namespace rtsup::sdk

@@ -3,8 +3,10 @@
 // Owns:    the session socket, the doorbell and the mappings. The regions' descriptors are closed
 //          once mapped.
 // Errors:  as sdk/host.h says for attach.
-// Threads: attach() one; receive_window() one at a time; the mappings follow abi/layout.h.
+// Threads: attach() one; receiving one at a time; the mappings follow abi/layout.h.
 #pragma once
+
+#include <array>
 
 #include "abi/base/result.h"
 #include "abi/layout.h"
@@ -16,8 +18,17 @@
 
 namespace rtsup::sdk {
 
+// A message of the session socket and its descriptors, each beside its item.
+struct Delivery {
+  abi::SessionMessage message{};
+  std::array<sys::UniqueFd, abi::kSessionItemsMax> fds;
+};
+// The next one: kUnavailable when none is there, kAborted when the base's end is closed.
+Result<Delivery> receive_delivery(const sys::UniqueFd& socket);
+
 struct Regions {
-  sys::UniqueFd socket;
+  sys::UniqueFd socket;  // of the first attach only: a session keeps its socket
+  uint64_t epoch = 0;
   sys::EventFd doorbell;
   sys::WritableMapping up_mapping;
   sys::ReadOnlyMapping down_mapping;
@@ -33,6 +44,9 @@ struct Regions {
 
   // Waits for the attach message and takes it up, including the acknowledgement.
   static Result<Regions> attach(sys::UniqueFd socket, uint64_t timeout_ns);
+  // Maps what an attach message brings. The base learns of it by acknowledge().
+  static Result<Regions> take_up(Delivery& delivery);
+  void acknowledge() const noexcept;
 
   abi::UpHeader& up_header() const noexcept { return *reinterpret_cast<abi::UpHeader*>(up.data()); }
   const abi::DownHeader& down_header() const noexcept {
@@ -52,15 +66,14 @@ struct Regions {
   }
 };
 
-// A window's descriptor, out of the next message of the socket; kUnavailable when none is there.
+// A window's descriptor, out of a message of the socket.
 struct ReceivedWindow {
+  uint64_t epoch = 0;
   uint32_t window = 0;
   uint64_t bytes = 0;
   abi::ItemKind kind = abi::ItemKind::kWindowUp;
   sys::UniqueFd fd;
 };
-Result<ReceivedWindow> receive_window(const sys::UniqueFd& socket);
-// Whether the base's end of the socket is closed. Costs a system call.
-bool is_base_gone(const sys::UniqueFd& socket) noexcept;
+Result<ReceivedWindow> window_of(Delivery& delivery);
 
 }  // namespace rtsup::sdk

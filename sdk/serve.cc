@@ -13,6 +13,7 @@
 #include "sdk/channel_transport.h"
 #include "sdk/client.h"
 #include "sdk/host.h"
+#include "sdk/subscriptions.h"
 
 using rtsup::Status;
 
@@ -191,6 +192,28 @@ Status plain_call(uint16_t opcode, const Builder& table) noexcept {
   return status;
 }
 
+// A base that knows nothing of the one before hears again what this function is subscribed to. What
+// it refuses is gone, as after a restart of the function.
+void subscribe_again() noexcept {
+  try {
+    sdk::subscriptions().each([](const std::string& component, const std::string& topic) {
+      Builder& builder = sdk::fresh_builder();
+      const auto name = builder.CreateString(component);
+      builder.Finish(abi::CreatePubsubSubscribeRequest(builder, name, builder.CreateString(topic)));
+      static_cast<void>(plain_call(abi::op::kPubsubSubscribe, builder));
+    });
+  } catch (...) {
+    return;  // no memory: the function hears nothing of topics until it starts again
+  }
+}
+
+// Another base sends no event before it hears this.
+void tell_ready() noexcept {
+  constexpr int kTries = 3;
+  for (int i = 0; i < kTries && ready() != Status::kOk; ++i) {
+  }
+}
+
 }  // namespace
 
 Result<void> attach(int session_fd, uint64_t timeout_ns) noexcept {
@@ -229,6 +252,13 @@ ServeEnd serve(Handle handle) noexcept {
     switch (base->next_event(event)) {
       case sdk::Next::kEvent:
         handle_event(*base, event, handle);
+        break;
+      case sdk::Next::kNewBase:
+        subscribe_again();
+        tell_ready();
+        break;
+      case sdk::Next::kMoved:
+        tell_ready();
         break;
       case sdk::Next::kAsked:
         return ServeEnd::kAsked;

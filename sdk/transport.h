@@ -25,6 +25,7 @@ struct EventContext {
   uint64_t correlation = 0;  // 0 = none
   uint64_t deadline_ns = 0;  // CLOCK_MONOTONIC
   Trace trace = {};
+  uint32_t session = 0;  // serial of the session that it came in: a later base does not know it
 };
 
 struct Request {
@@ -66,7 +67,9 @@ struct Begun {
   Answer failure = {};
 };
 
-enum class Next { kEvent, kAsked, kStopped, kBaseGone };
+// kMoved: another base serves from now on, and wants to hear session.ready. kNewBase: the same, and
+// it knows nothing of the one before, subscriptions included.
+enum class Next { kEvent, kAsked, kStopped, kBaseGone, kMoved, kNewBase };
 
 class RuntimePage;
 

@@ -29,6 +29,8 @@ struct SessionMeters {
 class SessionObserver {
  public:
   virtual ~SessionObserver() = default;
+  // The worker has taken its regions up.
+  virtual void joined(SessionId /*session*/) {}
   // The worker called session.ready: events may be sent to it.
   virtual void ready(SessionId session) = 0;
   // The worker called session.failed; `failure` is an abi::LoadFailure.

@@ -40,6 +40,8 @@ Session::Session(ShardCore& core, Attachment attachment, sys::ReadableRegion up,
       epoch_(attachment.epoch),
       principal_(std::move(attachment.principal)),
       concurrency_(std::clamp(attachment.concurrency, 1U, abi::kRingFrames / 2)),
+      attach_timeout_ns_(core.options.attach_timeout_ns + attachment.busy_ns),
+      is_again_(attachment.is_again),
       socket_(std::move(attachment.socket)),
       down_region_(std::move(down)),
       up_(std::move(up)),
@@ -92,7 +94,7 @@ Result<void> Session::introduce(int shard_page_fd) {
   const size_t count = std::size(items) - (page_ != nullptr ? 0 : 1);
   RTSUP_TRY(send_message(abi::SessionVerb::kAttach, std::span(items).first(count),
                          std::span(fds).first(count)));
-  core_.deadlines.arm(attach_deadline_, core_.now_ns + core_.options.attach_timeout_ns);
+  core_.deadlines.arm(attach_deadline_, core_.now_ns + attach_timeout_ns_);
   return {};
 }
 
@@ -153,11 +155,14 @@ void Session::check_attached() {
     end(abi::ViolationReason::kAbiVersion, (uint64_t{version.major} << 16) | version.minor);
     return;
   }
-  core_.deadlines.disarm(attach_deadline_);
+  if (!is_again_) {  // one that was ready before has to say so in the same time
+    core_.deadlines.disarm(attach_deadline_);
+  }
   up_.close_fd();
   down_region_.fd.reset();
   state_ = State::kAttached;
   open_page(version.minor);
+  core_.observer.joined(id_);
 }
 
 bool Session::wants_page() const {
@@ -184,7 +189,7 @@ SessionPage* SessionCall::page() noexcept { return session_->page(); }
 
 // Before the session stops being ready.
 void Session::leave() {
-  if (is_ready()) {
+  if (is_ready() || is_coming()) {
     has_left = true;
     make_dirty();
   }

@@ -127,6 +127,11 @@ class Session final : public Endpoint {
   [[nodiscard]] SessionId id() const noexcept { return id_; }
   [[nodiscard]] const Principal& principal() const noexcept { return principal_; }
   [[nodiscard]] const SessionMeters& meters() const noexcept { return meters_; }
+  // It was ready at a broker before, and will be here.
+  [[nodiscard]] bool is_coming() const noexcept {
+    return is_again_ && !is_draining_ &&
+           (state_ == State::kAttaching || state_ == State::kAttached);
+  }
   [[nodiscard]] bool is_ready() const noexcept { return state_ == State::kReady && !is_draining_; }
 
  private:
@@ -174,6 +179,7 @@ class Session final : public Endpoint {
   void open_page(uint16_t abi_minor);
   void close_page() noexcept;
   bool take_frame();
+  void pass_frame() noexcept;
   bool check_frame(const abi::Frame& frame);
   void expect_lines() const noexcept;
   void pass_frame() noexcept;
@@ -234,6 +240,8 @@ class Session final : public Endpoint {
   const uint64_t epoch_;
   const Principal principal_;
   const uint32_t concurrency_;
+  const uint64_t attach_timeout_ns_;
+  const bool is_again_;
   State state_ = State::kAttaching;
   bool is_draining_ = false;
   bool is_drained_ = false;

@@ -147,7 +147,8 @@ bool Session::take_request(const abi::Frame& frame) {
   call.payload_ = RegionPayload(payload, frame.payload.window, &meters_);
   begin_call(frame, call);
   meters_.bytes_in += metadata.size() + payload.size();
-  // Before anything is done about it: what a dead base had not passed was not begun either.
+  // Before anything is done for it: should this process die now, the worker must not believe that
+  // the call was never taken up.
   pass_frame();
   handle_call(call);
   return true;

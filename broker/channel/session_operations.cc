@@ -27,6 +27,7 @@ bool Session::serve(SessionCall& call) {
     case abi::op::kSessionReady:
       if (state_ == State::kAttached && principal_.kind == abi::PrincipalKind::kFunction) {
         state_ = State::kReady;
+        core_.deadlines.disarm(attach_deadline_);
         has_room_news_ = true;
         make_dirty();
         core_.observer.ready(id_);

@@ -26,6 +26,7 @@ namespace rtsup::broker::channel {
 
 struct ShardOptions {
   uint32_t sessions_max = 4096;
+  uint32_t functions = 0;   // of the plan
   uint64_t epoch_page = 1;  // written into the shard page
   // Longest spin of the base before it sleeps, and of its workers; 0 = never. More than a wake-up
   // across CPUs takes, or two sleepers never come to spin again (abi/spin.h).
@@ -45,6 +46,8 @@ struct Attachment {
   Principal principal;
   uint32_t concurrency = 1;  // events in flight at a time; at most abi::kRingFrames / 2
   sys::UniqueFd socket;      // the base's end of the session socket
+  uint64_t busy_ns = 0;      // how long the worker may be busy before it looks at the message
+  bool is_again = false;     // it had a session with a broker before, and will be ready again
 };
 
 struct SessionReading {
@@ -69,6 +72,9 @@ class Shard : public Post, public Timers, public Directory, public Pages {
   virtual void drain(SessionId session) = 0;
   // Ends a session for a reason found outside of the channel, such as an exceeded quota.
   virtual void end(SessionId session, abi::ViolationReason reason, uint64_t number) = 0;
+  // While sessions of a broker before are still being attached, calls wait for functions that have
+  // none yet.
+  virtual void expect_sessions(bool more) = 0;
   virtual void each_session(const std::function<void(const SessionReading&)>& visit) const = 0;
 
   // Calls `readable` whenever `fd` is (level-triggered). The caller keeps the descriptor open until

@@ -129,6 +129,16 @@ void ShardLoop::end(SessionId id, abi::ViolationReason reason, uint64_t number) 
   }
 }
 
+void ShardLoop::expect_sessions(bool more) {
+  const bool ended = expects_sessions_ && !more;
+  expects_sessions_ = more;
+  for (uint32_t i = 0; ended && core_.rooms != nullptr && i < core_.options.functions; ++i) {
+    if (!has_ready(FunctionIndex{i})) {
+      core_.rooms->down(FunctionIndex{i});
+    }
+  }
+}
+
 void ShardLoop::each_session(const std::function<void(const SessionReading&)>& visit) const {
   for (const auto& [number, session] : sessions_) {
     visit({session->id(), session->principal(), session->meters(), session->is_ready()});
@@ -156,8 +166,11 @@ Endpoint* ShardLoop::pick(FunctionIndex function) {
 
 bool ShardLoop::has_ready(FunctionIndex function) const {
   const bool known = function.value < functions_.size();
-  return known && std::any_of(functions_[function.value].begin(), functions_[function.value].end(),
-                              [](const Session* session) { return session->is_ready(); });
+  return expects_sessions_ ||
+         (known && std::any_of(functions_[function.value].begin(), functions_[function.value].end(),
+                               [](const Session* session) {
+                                 return session->is_ready() || session->is_coming();
+                               }));
 }
 
 void ShardLoop::each_page(FunctionIndex function, const std::function<void(SessionPage&)>& visit) {

@@ -25,6 +25,7 @@ class ShardLoop final : public Shard {
   void detach(SessionId session) override;
   void drain(SessionId session) override;
   void end(SessionId session, abi::ViolationReason reason, uint64_t number) override;
+  void expect_sessions(bool more) override;
   void each_session(const std::function<void(const SessionReading&)>& visit) const override;
   Result<void> watch(int fd, std::function<void()> readable) override;
   void unwatch(int fd) override;
@@ -85,6 +86,7 @@ class ShardLoop final : public Shard {
   uint32_t spin_ns_ = 0;
   uint64_t turns_ = 0;
   size_t first_ = 0;  // whose turn it is first
+  bool expects_sessions_ = false;
 
   std::unordered_map<uint32_t, std::unique_ptr<Session>> sessions_;
   std::vector<std::unique_ptr<Session>>

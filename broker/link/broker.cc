@@ -68,6 +68,7 @@ Broker::~Broker() {
 Result<void> Broker::assemble(const std::string& state_folder) {
   const plan::BasePlan& plan = plan_.plan();
   channel::ShardOptions options;
+  options.functions = static_cast<uint32_t>(functions_.size());
   if (plan.spin_cpus() == 0) {
     options.spin_ns = 0;
     options.worker_spin_ns = 0;

@@ -96,6 +96,8 @@ void Link::obey(const abi::LinkCommand& command, sys::UniqueFd fd) {
       return shard_->detach(session);
     case abi::LinkCommandVerb::kDrain:
       return shard_->drain(session);
+    case abi::LinkCommandVerb::kGiven:
+      return shard_->expect_sessions(false);
     case abi::LinkCommandVerb::kShutdown:
       return events_.shutdown(command.number);
   }
@@ -142,12 +144,21 @@ Result<sys::UniqueFd> Link::attach_as(const abi::LinkCommand& command, sys::Uniq
                                       Session& known) {
   RTSUP_ASSIGN(known.principal, principal_of(command));
   const bool is_function = known.principal.kind == abi::PrincipalKind::kFunction;
+  // It may be in the middle of an event that the broker before sent, and looks up afterwards.
+  const bool is_again = is_function && command.number == abi::kAttachAgain;
+  if (is_again) {
+    shard_->expect_sessions(true);  // until kGiven
+  }
   return shard_->attach({.session = SessionId{command.session},
                          .epoch = command.epoch,
                          .principal = known.principal,
                          .concurrency = is_function ? functions_[command.function].concurrency : 1,
-                         .socket = std::move(fd)});
+                         .socket = std::move(fd),
+                         .busy_ns = is_again ? functions_[command.function].event_timeout_ns : 0,
+                         .is_again = is_again});
 }
+
+void Link::joined(SessionId session) { report(abi::LinkReportVerb::kJoined, session); }
 
 void Link::ready(SessionId session) { report(abi::LinkReportVerb::kReady, session); }
 

@@ -40,6 +40,7 @@ class Link final : public channel::SessionObserver, public LiveMeters {
   // From now on commands are taken. Says kServing.
   Result<void> serve(channel::Shard& shard);
 
+  void joined(SessionId session) override;
   void ready(SessionId session) override;
   void failed(SessionId session, uint8_t failure) override;
   void drained(SessionId session) override;

@@ -27,6 +27,7 @@ class FakeShard final : public channel::Shard {
   void detach(SessionId session) override { detached.push_back(session.value); }
   void drain(SessionId session) override { drained.push_back(session.value); }
   void end(SessionId, abi::ViolationReason, uint64_t) override {}
+  void expect_sessions(bool more) override { expects = more; }
   void each_session(
       const std::function<void(const channel::SessionReading&)>& visit) const override {
     for (const auto& [session, attachment] : attached) {
@@ -58,6 +59,7 @@ class FakeShard final : public channel::Shard {
   std::map<SessionId, channel::Attachment> attached;
   std::vector<uint32_t> detached;
   std::vector<uint32_t> drained;
+  bool expects = false;
   SessionMeters meters;
   std::function<void()> readable;
 };
@@ -81,7 +83,7 @@ class LinkTest : public ::testing::Test {
     shard_.readable();
   }
   void attach(uint32_t session, uint32_t function,
-              abi::PrincipalKind kind = abi::PrincipalKind::kFunction) {
+              abi::PrincipalKind kind = abi::PrincipalKind::kFunction, uint64_t number = 0) {
     const auto event = *sys::EventFd::create();  // any descriptor does
     const int fd = event.fd();
     tell({.magic = abi::kLinkMagic,
@@ -91,7 +93,7 @@ class LinkTest : public ::testing::Test {
           .principal = kind,
           .instance = 2,
           .epoch = 7,
-          .number = 0,
+          .number = number,
           .reserved = {}},
          std::span(&fd, 1));
   }
@@ -119,12 +121,32 @@ class LinkTest : public ::testing::Test {
   Meter meter_{2};
   Events events_;
   Link link_{sockets_.first.get(),
-             {{.name = "cart", .concurrency = 3}, {.name = "pricing", .concurrency = 1}},
+             {{.name = "cart", .concurrency = 3, .event_timeout_ns = 5},
+              {.name = "pricing", .concurrency = 1}},
              meter_,
              events_};
   FakeShard shard_;
   size_t fd_count_ = 0;
 };
+
+// Who had a session before may be busy with an event of it, and others may be on their way.
+TEST_F(LinkTest, SessionsOfABrokerBeforeAreExpectedUntilAllWereGiven) {
+  attach(11, 0);
+  EXPECT_FALSE(shard_.expects);
+  EXPECT_FALSE(shard_.attached.at(SessionId{11}).is_again);
+  attach(12, 0, abi::PrincipalKind::kFunction, abi::kAttachAgain);
+  EXPECT_TRUE(shard_.expects);
+  EXPECT_TRUE(shard_.attached.at(SessionId{12}).is_again);
+  EXPECT_EQ(shard_.attached.at(SessionId{12}).busy_ns, 5U);
+  tell_verb(abi::LinkCommandVerb::kGiven, 0);
+  EXPECT_FALSE(shard_.expects);
+  (void)next();
+  (void)next();
+  link_.joined(SessionId{12});
+  const abi::LinkReport report = next();
+  EXPECT_EQ(report.verb, abi::LinkReportVerb::kJoined);
+  EXPECT_EQ(report.session, 12U);
+}
 
 TEST_F(LinkTest, AttachNamesThePrincipalAndGivesTheDownRegion) {
   attach(11, 0);

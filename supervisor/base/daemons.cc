@@ -33,6 +33,7 @@ constexpr uint32_t kBrokerThreads = 64;
 constexpr uint32_t kMonitorThreads = 4;
 constexpr int kLinkFd = 3;
 constexpr int kPlanFd = 4;
+constexpr int kLastTurnsMax = 256;  // of reading what a dead broker left in its link
 
 uint64_t seed() {
   uint64_t value = 0;
@@ -185,7 +186,7 @@ void Daemons::receive() {
 
 void Daemons::on_broker_serving() {
   broker_.serving = true;
-  if (monitor_.serving) {
+  if (monitor_.serving || base_served_) {
     base_served_ = true;
     events_.on_base_serving();
   }
@@ -202,7 +203,9 @@ void Daemons::on_monitor_watching() {
 }
 
 void Daemons::on_broker_end(const Cause& cause) {
-  (void)broker_.link.receive();  // a broker that can not start says why
+  // All that it said: why it can not start, and which regions it made.
+  for (int turn = 0; turn < kLastTurnsMax && broker_.link.receive(); ++turn) {
+  }
   context_.loop.unwatch(broker_.link.fd());
   broker_.link = {};
   const bool served = std::exchange(broker_.serving, false);

@@ -17,7 +17,7 @@ class DaemonsEvents : public BrokerReports, public MonitorReports {
  public:
   // Both serve: workers can be launched.
   virtual void on_base_serving() = 0;
-  // The broker died: no session outlives it. It is being restarted.
+  // The broker died. It is being restarted, and is given its sessions again.
   virtual void on_broker_lost(const Cause& cause) = 0;
   // A new monitor watches; the one before died and knew every worker's pipes and listener.
   virtual void on_monitor_replaced() = 0;

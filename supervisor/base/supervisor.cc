@@ -40,7 +40,8 @@ Supervisor::Supervisor(PreparedBase& base, StartReporter& reporter)
       context_(*base.context),
       reporter_(reporter),
       daemons_(context_, *this, base.data_folder),
-      workers_(context_, daemons_, *this,
+      sessions_(context_.loop),
+      workers_(context_, daemons_, sessions_, *this,
                static_cast<uint32_t>(specs_of(context_.manifest).size())),
       lifecycle_(specs_of(context_.manifest), workers_, sys::random_u64().value_or(1)),
       control_(context_.loop, *this) {
@@ -115,14 +116,15 @@ void Supervisor::fail(BaseFailure failure) {
 
 void Supervisor::on_base_serving() {
   context_.log.info("the base serves");
+  sessions_.serve(daemons_.broker());
   lifecycle_.on_base(true, "", now());
 }
 
 void Supervisor::on_broker_lost(const Cause& cause) {
   context_.log.error("the broker ended (" + describe(cause) +
-                     "); it and every function are restarted");
-  operators_.clear();
-  lifecycle_.on_base(false, "broker", now());
+                     "); it is restarted, the functions go on");
+  sessions_.unserve();
+  lifecycle_.on_base_away();
 }
 
 void Supervisor::on_monitor_replaced() {
@@ -131,6 +133,7 @@ void Supervisor::on_monitor_replaced() {
 }
 
 void Supervisor::on_base_failed(const std::string& daemon, const Cause& cause) {
+  sessions_.unserve();
   lifecycle_.on_base(false, daemon, now());
   fail({.code = exit_code_of(cause.kind),
         .text = "the base's " + daemon + " failed: " + describe(cause) + "; see " +
@@ -139,13 +142,21 @@ void Supervisor::on_base_failed(const std::string& daemon, const Cause& cause) {
 
 void Supervisor::on_daemons_stopped() { context_.loop.stop(); }
 
-void Supervisor::on_broker_report(const abi::LinkReport& report, sys::UniqueFd) {
+void Supervisor::on_broker_report(const abi::LinkReport& report, sys::UniqueFd fd) {
   if (report.verb == abi::LinkReportVerb::kServing) {
     daemons_.on_broker_serving();
     return;
   }
   if (report.verb == abi::LinkReportVerb::kRefused) {
     context_.log.error("the broker can not start: " + describe_refusal(report.number));
+    return;
+  }
+  if (report.verb == abi::LinkReportVerb::kAttached) {
+    sessions_.on_attached(report, std::move(fd));
+    return;
+  }
+  if (report.verb == abi::LinkReportVerb::kJoined) {
+    sessions_.on_joined(report);
     return;
   }
   if (report.verb == abi::LinkReportVerb::kViolation) {
@@ -276,18 +287,14 @@ ControlAnswer Supervisor::restart_function(const std::string& name) {
 // The caller's end of a session whose other end is attached at the broker as principal operator.
 ControlAnswer Supervisor::open_session(uint64_t client) {
   auto pair = sys::create_seqpacket_pair();
-  if (!pair || !daemons_.broker() ||
+  if (!pair || daemons_stopping_ ||
       !sys::shutdown_socket(pair->first.get(), sys::Direction::kRead)) {
     return failure_answer("UNAVAILABLE", "the base does not serve at the moment; try again");
   }
   abi::LinkCommand command{};
-  command.session = workers_.next_session();
+  command.session = sessions_.next_number();
   command.principal = abi::PrincipalKind::kOperator;
-  command.epoch = command.session;
-  if (const Result<void> attached = daemons_.broker().attach(command, pair->first); !attached) {
-    return failure_answer("UNAVAILABLE",
-                          "the broker takes no session: " + describe(attached.error()));
-  }
+  sessions_.add(command, std::move(pair->first));
   operators_.emplace(client, command.session);
   return {.line = format_ok(), .fd = std::move(pair->second)};
 }
@@ -295,9 +302,7 @@ ControlAnswer Supervisor::open_session(uint64_t client) {
 void Supervisor::on_client_gone(uint64_t client) {
   const auto [first, last] = operators_.equal_range(client);
   for (auto session = first; session != last; ++session) {
-    if (daemons_.broker()) {
-      (void)daemons_.broker().send(abi::LinkCommandVerb::kDetach, session->second);
-    }
+    sessions_.remove(session->second);
   }
   operators_.erase(client);
 }

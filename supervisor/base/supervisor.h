@@ -69,6 +69,7 @@ class Supervisor : private DaemonsEvents, private InstanceObserver, private Cont
   StartReporter& reporter_;
   Time started_ = now();
   Daemons daemons_;
+  Sessions sessions_;
   Workers workers_;
   Lifecycle lifecycle_;
   ControlServer control_;

@@ -8,10 +8,11 @@
 
 namespace rtsup::supervisor {
 
-Workers::Workers(LaunchContext& context, Daemons& daemons, InstanceObserver& observer,
-                 uint32_t count)
+Workers::Workers(LaunchContext& context, Daemons& daemons, Sessions& sessions,
+                 InstanceObserver& observer, uint32_t count)
     : context_(context),
       daemons_(daemons),
+      sessions_(sessions),
       observer_(observer),
       zygotes_(context),
       workers_(count),
@@ -20,7 +21,7 @@ Workers::Workers(LaunchContext& context, Daemons& daemons, InstanceObserver& obs
 void Workers::launch(uint32_t index) {
   const InstanceSpec& spec = lifecycle_->instance(index).spec;
   const WorkerIdentity identity{.worker = ++last_worker_,
-                                .session = next_session(),
+                                .session = sessions_.next_number(),
                                 .index = index,
                                 .function = spec.function,
                                 .instance = spec.instance};
@@ -31,8 +32,7 @@ void Workers::launch(uint32_t index) {
 
 void Workers::drain(uint32_t index) {
   const Worker* const worker = at(index);
-  if (worker == nullptr || !daemons_.broker() ||
-      !daemons_.broker().send(abi::LinkCommandVerb::kDrain, worker->identity().session)) {
+  if (worker == nullptr || !sessions_.drain(worker->identity().session)) {
     context_.loop.post([this, index] { lifecycle_->on_drained(index, now()); });
   }
 }
@@ -99,11 +99,7 @@ void Workers::on_worker_launched(Worker& worker) {
   command.function = identity.function;
   command.principal = abi::PrincipalKind::kFunction;
   command.instance = identity.instance;
-  command.epoch = identity.session;
-  const sys::UniqueFd session = worker.take_session();
-  if (const Result<void> attached = daemons_.broker().attach(command, session); !attached) {
-    end_later(identity.index, {.kind = CauseKind::kLaunchFailed, .error = attached.error()});
-  }
+  sessions_.add(command, worker.take_session());
 }
 
 void Workers::on_worker_confined(Worker& worker) {
@@ -118,9 +114,7 @@ void Workers::on_worker_confined(Worker& worker) {
 // Whatever the daemons had to say about it comes before its end is judged.
 void Workers::on_worker_ending(Worker& worker) {
   daemons_.receive();
-  if (daemons_.broker()) {
-    (void)daemons_.broker().send(abi::LinkCommandVerb::kDetach, worker.identity().session);
-  }
+  sessions_.remove(worker.identity().session);
   if (daemons_.monitor_watches()) {
     (void)daemons_.monitor().forget(worker.identity().worker);
   }
@@ -139,11 +133,6 @@ void Workers::on_worker_ended(Worker& worker, Cause cause) {
     }
     lifecycle_->on_ended(index, cause, now());
   });
-}
-
-void Workers::end_later(uint32_t index, Cause cause) {
-  context_.loop.post(
-      [this, index, cause = std::move(cause)] { lifecycle_->end_now(index, cause, now()); });
 }
 
 void Workers::on_report(const abi::LinkReport& report) {

@@ -1,6 +1,6 @@
 // Workers: carries out what the lifecycle asks for, and tells it what became of it.
-// Owns:    the launched instances. Borrows context, daemons and observer; the lifecycle is
-//          connected before start.
+// Owns:    the launched instances. Borrows context, daemons, sessions and observer; the lifecycle
+//          is connected before start.
 // Threads: the supervisor's one. Events for the lifecycle are posted: it must not be called from
 //          within its own deeds.
 #pragma once
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "supervisor/base/daemons.h"
+#include "supervisor/base/sessions.h"
 #include "supervisor/base/worker.h"
 #include "supervisor/base/zygote.h"
 #include "supervisor/lifecycle/lifecycle.h"
@@ -24,7 +25,8 @@ class InstanceObserver {
 
 class Workers : public LifecycleActions, public WorkerHooks {
  public:
-  Workers(LaunchContext& context, Daemons& daemons, InstanceObserver& observer, uint32_t count);
+  Workers(LaunchContext& context, Daemons& daemons, Sessions& sessions, InstanceObserver& observer,
+          uint32_t count);
   void connect(Lifecycle& lifecycle) { lifecycle_ = &lifecycle; }
 
   void launch(uint32_t index) override;
@@ -43,8 +45,6 @@ class Workers : public LifecycleActions, public WorkerHooks {
   void on_violation(const Worker& worker, const abi::MonitorReport& report);
   // Gives a new monitor everything that the one before had.
   void hand_over();
-  // Sessions share their numbers with those of operators.
-  uint32_t next_session() noexcept { return ++last_session_; }
   void end_zygotes() { zygotes_.clear(); }
 
  private:
@@ -53,17 +53,16 @@ class Workers : public LifecycleActions, public WorkerHooks {
   void on_worker_confined(Worker& worker) override;
   void on_worker_ending(Worker& worker) override;
   void on_worker_ended(Worker& worker, Cause cause) override;
-  void end_later(uint32_t index, Cause cause);
 
   LaunchContext& context_;
   Daemons& daemons_;
+  Sessions& sessions_;
   InstanceObserver& observer_;
   Lifecycle* lifecycle_ = nullptr;
   Zygotes zygotes_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<bool> killed_before_;
   uint32_t last_worker_ = 0;
-  uint32_t last_session_ = 0;
 };
 
 }  // namespace rtsup::supervisor

@@ -82,9 +82,11 @@ class Lifecycle {
   // Stops the function's instances in order and starts them afresh, also when they had failed.
   void restart(uint32_t function, Time now);
 
-  // The base (broker and monitor) serves, or does not: then every instance ends and waits until it
-  // serves again.
+  // The base (broker and monitor) serves, or has failed: then every instance ends and waits until
+  // it serves again.
   void on_base(bool serving, std::string_view what, Time now);
+  // It does not serve for a while: what runs goes on, and nothing is launched until on_base().
+  void on_base_away() noexcept { base_serving_ = false; }
   void on_ready(uint32_t index, Time now);
   void on_drained(uint32_t index, Time now);
   // It must end at once, for this cause: a violation, a limit.

@@ -240,6 +240,21 @@ TEST_F(LifecycleTest, TheBasesDeathEndsAllAndCountsAgainstNone) {
   EXPECT_EQ(describe(lifecycle.instance(0).last_cause), "the base's broker ended");
 }
 
+TEST_F(LifecycleTest, WhileTheBaseIsAwayWhatRunsGoesOnAndNothingIsLaunched) {
+  Lifecycle lifecycle({{.function = 0}, {.function = 1}}, processes, 1);
+  start_ready(lifecycle);
+  lifecycle.on_base_away();
+  EXPECT_EQ(processes.take(), Deeds{});
+  lifecycle.on_ended(1, exit_code(1), now);
+  now += kRestartDelayMax;
+  lifecycle.on_time(now);
+  EXPECT_EQ(processes.take(), Deeds{}) << "launched without a base";
+  lifecycle.on_base(true, "", now);
+  EXPECT_EQ(processes.take(), Deeds{"launch 1"});
+  EXPECT_EQ(lifecycle.instance(0).state, InstanceState::kReady);
+  EXPECT_EQ(lifecycle.instance(0).restarts, 0U);
+}
+
 TEST_F(LifecycleTest, LateEventsOfAnEndedProcessChangeNothing) {
   Lifecycle lifecycle({{.restart = manifest::Restart::kNever}}, processes, 1);
   start_ready(lifecycle);

@@ -415,5 +415,53 @@ TEST_F(HostileChannelTest, TheBasesRegionCannotBeMappedWritable) {
   EXPECT_FALSE(sys::WritableMapping::create(shard.get(), abi::kHeaderBytes).has_value());
 }
 
+// ---- what a worker that had another base before may try ----
+
+broker::channel::ShardOptions hasty() {
+  broker::channel::ShardOptions options;
+  options.attach_timeout_ns = 20'000'000;
+  return options;
+}
+
+class RejoinTest : public ::testing::Test {
+ protected:
+  // A session of somebody whose broker died.
+  sys::UniqueFd attach() {
+    return rig_.attach(kHostile, 0, 1, abi::PrincipalKind::kFunction, true);
+  }
+  void expect_timeout() {
+    const Records::Violation violation = rig_.records.wait_violation();
+    EXPECT_EQ(violation.session, SessionId{kHostile});
+    EXPECT_EQ(violation.reason, Reason::kAttachTimeout);
+  }
+  Rig rig_{hasty()};
+};
+
+TEST_F(RejoinTest, SilenceEndsTheSession) {
+  const sys::UniqueFd socket = attach();
+  expect_timeout();
+}
+
+TEST_F(RejoinTest, AnotherEpochIsNoAcknowledgement) {
+  const sys::UniqueFd socket = attach();
+  auto delivery = sdk::receive_delivery(socket);
+  ASSERT_TRUE(delivery);
+  delivery->message.epoch = 0;  // that of the base before
+  auto regions = sdk::Regions::take_up(*delivery);
+  ASSERT_TRUE(regions);
+  regions->acknowledge();
+  regions->up_header().request_tail.store(1);
+  static_cast<void>(regions->doorbell.notify());
+  expect_timeout();
+  EXPECT_EQ(regions->down_header().up_head.load(), 0U) << "its frames were taken up";
+}
+
+// Calls to it wait for it to be ready, so it must not keep them waiting.
+TEST_F(RejoinTest, WhoNeverSaysThatItIsReadyEnds) {
+  auto regions = sdk::Regions::attach(attach(), host::kAttachTimeoutNs);
+  ASSERT_TRUE(regions);
+  expect_timeout();
+}
+
 }  // namespace
 }  // namespace rtsup::testing

@@ -117,7 +117,8 @@ class Rig {
 
   // A new session; the worker's end of its socket.
   sys::UniqueFd attach(uint32_t session, uint32_t function = 0, uint32_t concurrency = 1,
-                       abi::PrincipalKind kind = abi::PrincipalKind::kFunction) {
+                       abi::PrincipalKind kind = abi::PrincipalKind::kFunction,
+                       bool is_again = false) {
     auto pair = sys::create_seqpacket_pair();
     on_shard([&](broker::channel::Shard& shard) {
       auto down = shard.attach(
@@ -125,7 +126,8 @@ class Rig {
            .epoch = 1,
            .principal = {.kind = kind, .function = {function}, .instance = 0, .name = "f"},
            .concurrency = concurrency,
-           .socket = std::move(pair->first)});
+           .socket = std::move(pair->first),
+           .is_again = is_again});
       ok_ = down.has_value();
     });
     return std::move(pair->second);

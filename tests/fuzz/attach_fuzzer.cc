@@ -81,7 +81,9 @@ void run(Script& script, const Descriptors& descriptors) {
   auto pair = sys::create_seqpacket_pair();
   RTSUP_REQUIRE(pair && sys::send_message(pair->first.get(), bytes, fds), "no socket to fuzz with");
   if (is_window) {
-    const auto window = sdk::receive_window(pair->second);
+    auto delivery = sdk::receive_delivery(pair->second);
+    const auto window =
+        delivery ? sdk::window_of(*delivery) : Result<sdk::ReceivedWindow>(delivery.error());
     RTSUP_REQUIRE(!window || (size == sizeof message && message.item_count == 1 && window->fd),
                   "WRONG ACCEPT: a message that is no window");
     return;
@@ -89,7 +91,8 @@ void run(Script& script, const Descriptors& descriptors) {
   if (const auto regions = sdk::Regions::attach(std::move(pair->second), kTimeoutNs); regions) {
     RTSUP_REQUIRE(size == sizeof message, "WRONG ACCEPT: a message of another size");
     check_attached(*regions, message);
-    RTSUP_REQUIRE(!sdk::is_base_gone(regions->socket), "the base is there");
+    const auto none = sdk::receive_delivery(regions->socket);
+    RTSUP_REQUIRE(none.has_value() || !sys::peer_gone(none.error()), "the base is there");
   }
 }
 

@@ -98,7 +98,6 @@ class CrashTest : public ProbeBase {
   // Kills what `victim` names, three times, at random moments under load.
   void kill_repeatedly(const std::function<pid_t()>& victim) {
     SCOPED_TRACE("RTSUP_TEST_SEED=" + std::to_string(seed_));
-    start_ready(two_probes());
     const pid_t supervisor = supervisor_pid();
     Load load([this](const std::string& data) { return invoke("writer", data); });
     for (int round = 0; round < 3; ++round) {
@@ -124,10 +123,17 @@ class CrashTest : public ProbeBase {
 };
 
 TEST_F(CrashTest, BrokerKilledUnderLoadLosesNoAcknowledgedWrite) {
+  start_ready(two_probes());
+  const pid_t writer = facts("writer").pid;
+  const pid_t bystander = facts("bystander").pid;
   kill_repeatedly([this] { return daemon_pid("broker"); });
+  EXPECT_EQ(facts("writer").pid, writer) << "it was restarted with the broker";
+  EXPECT_EQ(facts("bystander").pid, bystander);
+  EXPECT_EQ(facts("writer").restarts, 0U);
 }
 
 TEST_F(CrashTest, MonitorKilledUnderLoadLosesNoAcknowledgedWrite) {
+  start_ready(two_probes());
   kill_repeatedly([this] { return daemon_pid("monitor"); });
   // A violation is still seen by the monitor that came after.
   (void)invoke("bystander", "forbidden");
@@ -135,6 +141,7 @@ TEST_F(CrashTest, MonitorKilledUnderLoadLosesNoAcknowledgedWrite) {
 }
 
 TEST_F(CrashTest, WorkerKilledUnderLoadLosesNoAcknowledgedWrite) {
+  start_ready(two_probes());
   kill_repeatedly([this] { return facts("writer").pid; });
 }
 

@@ -1,0 +1,33 @@
+// Which calls the library may make again by itself when their answer was lost with a base.
+// Threads: any; constant.
+#pragma once
+
+#include "abi/operation.h"
+
+namespace rtsup::sdk {
+
+constexpr bool is_repeatable(uint16_t opcode) noexcept {
+  switch (opcode) {
+#define RTSUP_OPERATION(service, method, number, name, request, response, component, target, \
+                        target_kind, idempotent, ...)                                        \
+  case number:                                                                               \
+    if (idempotent) {                                                                        \
+      return true;                                                                           \
+    }                                                                                        \
+    break;
+#include "schemas/operations.inc"
+#undef RTSUP_OPERATION
+    default:
+      break;
+  }
+  // What a worker says of itself, it says to each base.
+  return opcode == abi::op::kSessionReady || opcode == abi::op::kSessionFailed;
+}
+
+// Windows belong to a session: asking a new base about those of the one before is no use.
+constexpr bool is_of_session(uint16_t opcode) noexcept {
+  return opcode == abi::op::kSessionWindow || opcode == abi::op::kSessionWindowReady ||
+         opcode == abi::op::kSessionWindowRelease;
+}
+
+}  // namespace rtsup::sdk
