@@ -32,7 +32,9 @@ class RegionPayload final : public Payload {
     bytes_.copy(offset, out);
     unread_ -= out.size() < unread_ ? out.size() : unread_;
     meters_->bytes_copied += out.size();
+    ++meters_->payload_copies;
   }
+  [[nodiscard]] bool counts_copies() const noexcept override { return true; }
   [[nodiscard]] bool is_read() const noexcept { return unread_ == 0; }
   [[nodiscard]] uint32_t window() const noexcept { return window_; }
 
