@@ -155,10 +155,11 @@ class ChannelTransport final : public Transport {
   std::atomic<uint64_t> event_head_{0};
 
   std::mutex socket_mutex_;  // guards the socket's messages and early_
-  std::array<ReceivedWindow, abi::kWindowsMax>
-      early_;  // windows that came before somebody asked for them
-  std::array<sys::ReadOnlyMapping, abi::kWindowsMax>
-      down_windows_;  // the leader's; published to callers by their slot's state
+  // Windows that came before somebody asked for them.
+  std::array<ReceivedWindow, 2 * abi::kWindowsMax + abi::kTopicWindowsMax> early_;
+  // Those that the base writes: this session's, and then those of topics. The leader's; published
+  // to callers by their slot's state.
+  std::array<sys::ReadOnlyMapping, abi::kWindowsMax + abi::kTopicWindowsMax> down_windows_;
 
   std::atomic<uint64_t> doorbells_{0};
   std::atomic<uint64_t> sleeps_{0};
