@@ -49,8 +49,8 @@ static_assert(kQueueBytesMax >= 2 * abi::kPayloadBytesMax);
 // each queue they wait in.
 inline constexpr size_t kBusEntriesMax = 16'384;
 inline constexpr size_t kBusBytesMax = 64 * 1024 * 1024;
-// Memory that the subscribers of a topic share (services/topic_regions.h). Smaller messages are
-// copied sooner than shared (docs/benchmarks.md); larger ones would leave too few others room.
+// Memory that the subscribers of a topic share (services/topic_regions.h). Smaller messages fit a
+// few cache lines and are copied; larger ones would leave too few others room.
 inline constexpr uint32_t kTopicRegionBytes = 2 * 1024 * 1024;
 inline constexpr size_t kSharedBytesMin = 1024;
 inline constexpr size_t kSharedBytesMax = kTopicRegionBytes / 8;
