@@ -30,8 +30,10 @@
 // ranges of a response until up_head has passed its frame. A worker has at most kRingFrames
 // unanswered requests; one more is a flood and ends the session.
 //
-// Windows: 1..kWindowsMax are written by the worker, the next kWindowsMax by the base. An empty
-//          range is all zero.
+// Windows: 1..kWindowsMax are written by the worker, the next kWindowsMax by the base, and the next
+//          kTopicWindowsMax (since 1.2) by the base for all subscribers of a topic. A range in one
+//          of the last needs no lease: it holds until the event is answered. An empty range is all
+//          zero.
 #pragma once
 
 #include <atomic>
@@ -55,6 +57,9 @@ inline constexpr uint32_t kRegionBytes = 128 * 1024;
 inline constexpr uint32_t kWindowBytesMax = 64 * 1024 * 1024;  // one attached window
 inline constexpr uint32_t kWindowsMax =
     8;  // attached windows of a session, each direction; window 0 apart
+// Memory of topics that one session is ever given (since 1.2).
+inline constexpr uint32_t kTopicWindowsMax = 16;
+inline constexpr uint16_t kTopicMinor = 2;
 inline constexpr uint32_t kPayloadBytesMax =
     8 * 1024 * 1024;  // of one call or event; a base may be set to less
 inline constexpr uint32_t kInlineBytesMax =

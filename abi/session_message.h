@@ -27,7 +27,7 @@ enum class ItemKind : uint32_t {
   kWindowUp = 5,    // writable for the worker
   kWindowDown = 6,  // read-only for the worker
   kRuntimePage = 7,
-  kTopic = 8,
+  kTopic = 8,  // read-only for the worker; offered like kWindowDown (since 1.2)
 };
 
 struct SessionItem {

@@ -1,10 +1,11 @@
-// The typed calls of the C ABI on one key or one function: encode, send, decode in place; at once,
-// or begun now and awaited later.
+// The typed calls of the C ABI on one key, one function or one message: encode, send, decode in
+// place; at once, or begun now and awaited later.
 #include <cstring>
 
 #include "abi/operation.h"
 #include "schemas/base_generated.h"
 #include "schemas/invoke_generated.h"
+#include "schemas/pubsub_generated.h"
 #include "schemas/state_generated.h"
 #include "sdk/client.h"
 
@@ -68,6 +69,15 @@ void encode_invoke(Builder& builder, rtsup_string function, rtsup_string method,
                                           sdk::encode(builder, content_type), metadata));
 }
 
+void encode_publish(Builder& builder, rtsup_string component, rtsup_string topic,
+                    const rtsup_message& message, const rtsup_options& how) {
+  const auto metadata = sdk::encode_metadata(builder, how);
+  const auto name = required(builder, component);
+  const auto topic_text = required(builder, topic);
+  builder.Finish(abi::CreatePubsubPublishRequest(
+      builder, name, topic_text, sdk::encode(builder, message.content_type), metadata));
+}
+
 void encode_echo(Builder& builder) { builder.Finish(abi::CreateEchoRequest(builder)); }
 
 // ---- answers ----
@@ -91,6 +101,10 @@ void decode(uint16_t opcode, const sdk::Answer& got, rtsup_answer& filled) noexc
   } else if (opcode == abi::op::kInvokeCall) {
     if (const auto* table = sdk::table_of<abi::InvokeResponse>(got); table != nullptr) {
       filled.content_type = sdk::raw(table->content_type());
+    }
+  } else if (opcode == abi::op::kPubsubPublish) {
+    if (const auto* table = sdk::table_of<abi::PubsubPublishResponse>(got); table != nullptr) {
+      filled.message_id = sdk::raw(table->id());
     }
   }
 }
@@ -217,6 +231,26 @@ int rtsup_invoke_begin(rtsup_string function, rtsup_string method, rtsup_bytes d
   return begin({abi::op::kInvokeCall, options, sdk::bytes_of(data)}, call,
                [&](Builder& builder, const rtsup_options& how) {
                  encode_invoke(builder, function, method, content_type, how);
+               });
+}
+
+int rtsup_publish(rtsup_string component, rtsup_string topic, rtsup_bytes data,
+                  const rtsup_message* message, const rtsup_options* options,
+                  rtsup_answer* answer) {
+  const rtsup_message given = sdk::read_struct(message);
+  return make({abi::op::kPubsubPublish, options, sdk::bytes_of(data)}, answer,
+              [&](Builder& builder, const rtsup_options& how) {
+                encode_publish(builder, component, topic, given, how);
+              });
+}
+
+int rtsup_publish_begin(rtsup_string component, rtsup_string topic, rtsup_bytes data,
+                        const rtsup_message* message, const rtsup_options* options,
+                        rtsup_call* call) {
+  const rtsup_message given = sdk::read_struct(message);
+  return begin({abi::op::kPubsubPublish, options, sdk::bytes_of(data)}, call,
+               [&](Builder& builder, const rtsup_options& how) {
+                 encode_publish(builder, component, topic, given, how);
                });
 }
 

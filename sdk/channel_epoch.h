@@ -97,7 +97,10 @@ struct ChannelEpoch {
   // The leader's; the windows are published to callers by their slot's state.
   uint64_t head = 0;                           // of the down ring
   uint32_t likely_answer = abi::kArenaOffset;  // where the last answer lay: a hint
-  std::array<sys::ReadOnlyMapping, abi::kWindowsMax> down_windows;
+  // This session's, and then those of topics.
+  std::array<sys::ReadOnlyMapping, abi::kWindowsMax + abi::kTopicWindowsMax> down_windows;
+  // Queued or being handled: a message in a topic's region is held by nothing else.
+  std::atomic<uint32_t> events{0};
   // The generation of each lease that was given last. It is held while up().released differs.
   std::array<std::atomic<uint32_t>, abi::kLeases> taken{};
 };

@@ -276,6 +276,7 @@ void ChannelTransport::dispatch(const abi::Frame& frame) noexcept {
     give_back(frame);  // more events than the base may send: it counts them as silent
     return;
   }
+  current().events.fetch_add(1, std::memory_order_relaxed);  // read under the lock, when it is old
   events_[tail % events_.size()] = {frame, current().place};
   event_tail_.store(tail + 1);
 }
@@ -340,9 +341,10 @@ bool ChannelTransport::take_event(Event& event) noexcept {
   const QueuedEvent queued = events_[head % events_.size()];
   event_head_.store(head + 1, std::memory_order_release);
   const abi::Frame& frame = queued.frame;
-  const ChannelEpoch& epoch = *epochs_[queued.place];  // kept by the event's lease
+  const ChannelEpoch& epoch = *epochs_[queued.place];  // kept by the event
   if (&epoch != &current()) {
     release(pack_lease(epoch, frame));
+    end_event(queued.place);
     return false;
   }
   events_taken_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
@@ -351,6 +353,7 @@ bool ChannelTransport::take_event(Event& event) noexcept {
                 .payload = resolve(epoch, frame.payload),
                 .lease = pack_lease(epoch, frame),
                 .timeout_ns = frame.timeout_ns};
+  event.place = queued.place;
   event.context.session = epoch.serial;
   event.context.correlation = frame.correlation;
   event.context.deadline_ns = now_ns() + frame.timeout_ns;
@@ -437,8 +440,19 @@ void ChannelTransport::reply(const Event& event, Status status, Bytes metadata,
                        .rooms = room.handle != 0 ? 1U : 0U})) {
     drop_room(room);
   }
-  // Last: until here it keeps the epoch.
   release(event.lease);
+  end_event(event.place);  // last: until here it keeps the epoch
+}
+
+void ChannelTransport::end_event(uint32_t place) noexcept {
+  ChannelEpoch& epoch = *epochs_[place];
+  const bool is_old = &epoch != &current();
+  // Release: every read of the event's bytes comes before; partner: is_held()'s acquire load.
+  epoch.events.fetch_sub(1, std::memory_order_release);
+  if (is_old) {  // it may be unmapped from now on
+    const std::lock_guard lock(mutex_);
+    retire_unheld();
+  }
 }
 
 bool ChannelTransport::publish_answer(const Reply& reply) noexcept {
@@ -471,7 +485,7 @@ bool ChannelTransport::publish_answer(const Reply& reply) noexcept {
     ChannelEpoch* in = nullptr;
     if (try_publish_answer(reply, frame, table, in)) {
       if (in != nullptr) {
-        ring(*in);  // the event's lease keeps it
+        ring(*in);  // the event keeps it
       }
       return in != nullptr;
     }

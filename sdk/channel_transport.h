@@ -134,6 +134,7 @@ class ChannelTransport final : public Transport {
   // The epoch must be kept: by the lock, the lead, or something held in it.
   void ring(ChannelEpoch& epoch) noexcept;
   void give_back(const abi::Frame& frame) noexcept;  // the leader's
+  void end_event(uint32_t place) noexcept;
   std::optional<Memory> take_memory(uint32_t bytes, uint64_t deadline_ns,
                                     Keep keep = Keep::kShort) noexcept;
   struct Reply {
@@ -213,8 +214,8 @@ class ChannelTransport final : public Transport {
   std::atomic<uint64_t> event_head_{0};
 
   std::mutex socket_mutex_;  // guards the socket's messages, early_ and arrived_
-  std::array<ReceivedWindow, abi::kWindowsMax>
-      early_;                        // windows that came before somebody asked for them
+  // Windows that came before somebody asked for them.
+  std::array<ReceivedWindow, 2 * abi::kWindowsMax + abi::kTopicWindowsMax> early_;
   std::optional<Delivery> arrived_;  // an attach message that was found on the way
 
   std::atomic<uint64_t> doorbells_{0};

@@ -1,4 +1,4 @@
-// The typed calls of the C ABI on topics: encode, send, decode in place.
+// The typed calls of the C ABI on subscriptions: encode, send. Publishing: calls.cc.
 #include "abi/operation.h"
 #include "schemas/pubsub_generated.h"
 #include "sdk/client.h"
@@ -13,27 +13,6 @@ using sdk::Builder;
 std::string_view view(rtsup_string text) noexcept { return {text.data, text.length}; }
 
 }  // namespace
-
-int rtsup_publish(rtsup_string component, rtsup_string topic, rtsup_bytes data,
-                  const rtsup_message* message, const rtsup_options* options,
-                  rtsup_answer* answer) {
-  return sdk::guarded(answer, [&](rtsup_answer& filled) {
-    const rtsup_options how = sdk::read_struct(options);
-    const rtsup_message given = sdk::read_struct(message);
-    Builder& builder = sdk::fresh_builder();
-    const auto metadata = sdk::encode_metadata(builder, how);
-    const auto name = sdk::required(builder, component);
-    const auto topic_text = sdk::required(builder, topic);
-    builder.Finish(abi::CreatePubsubPublishRequest(
-        builder, name, topic_text, sdk::encode(builder, given.content_type), metadata));
-    const sdk::Answer got =
-        sdk::send(abi::op::kPubsubPublish, builder, sdk::bytes_of(data), how, filled);
-    if (const auto* table = sdk::table_of<abi::PubsubPublishResponse>(got); table != nullptr) {
-      filled.message_id = sdk::raw(table->id());
-    }
-    return got.status;
-  });
-}
 
 int rtsup_subscribe(rtsup_string component, rtsup_string topic, const rtsup_options* options,
                     rtsup_answer* answer) {

@@ -137,12 +137,8 @@ rtsup_event view_of(const sdk::Event& event, std::vector<rtsup_pair>& pairs) {
   return view;
 }
 
-Builder& encode_reply(const sdk::Event& event, Status status, const rtsup_reply& reply) {
+Builder& encode_reply(Status status, const rtsup_reply& reply) {
   Builder& builder = sdk::fresh_builder();
-  if (status == Status::kOk && event.opcode == abi::op::kEventMessage) {
-    builder.Finish(abi::CreatePubsubMessageReply(builder));
-    return builder;
-  }
   if (status == Status::kOk) {
     builder.Finish(
         abi::CreateInvokeReply(builder, sdk::encode(builder, reply.content_type.view())));
@@ -160,7 +156,11 @@ void answer(sdk::Transport& base, const sdk::Event& event, Status status, rtsup_
   if (status != Status::kOk || event.opcode == abi::op::kEventMessage) {
     reply.drop();  // nobody reads it
   }
-  const Builder& table = encode_reply(event, status, reply);
+  if (status == Status::kOk && event.opcode == abi::op::kEventMessage) {
+    base.reply(event, status, {}, {}, 0);  // says all: its table would be empty
+    return;
+  }
+  const Builder& table = encode_reply(status, reply);
   base.reply(event, status, std::as_bytes(std::span(table.GetBufferPointer(), table.GetSize())),
              reply.room, reply.length);
 }

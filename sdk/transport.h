@@ -51,6 +51,7 @@ struct Event {
   Bytes metadata = {};
   Bytes payload = {};
   uint64_t lease = 0;
+  uint32_t place = 0;  // the transport's, of the session that it came in
   EventContext context = {};
   uint64_t timeout_ns = 0;  // what was left when it was taken up
 };

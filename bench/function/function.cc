@@ -2,10 +2,14 @@
 // calls from inside its sandbox, DEPTH of them under way at a time, and answers with the whole
 // distribution and its own CPU time. START_NS is the CLOCK_MONOTONIC time at which all workers
 // begin together. "prepare BYTES" stores the value that get reads.
+// "publish ..." publishes messages, each with the time in front; "subscribe" makes it a subscriber,
+// which answers "received 0 CALLS" with what it measured once it has got that many, and before that
+// with nothing.
 //
 // Answer: a report as text, bench/ipc/caller_report.h.
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <ctime>
 #include <optional>
 #include <rtsup/pending.hpp>
@@ -23,6 +27,8 @@ using rtsup::bench::ticks;
 
 constexpr uint32_t kWarmUpCalls = 200;
 constexpr uint64_t kDepthMax = 64;  // what the library takes
+constexpr const char* kTopic = "news";
+constexpr uint64_t kRetryNs = 200'000;  // after a subscriber's queue was full
 
 uint64_t own_cpu_ns() {
   timespec time{};
@@ -64,7 +70,20 @@ void sleep_until(uint64_t monotonic_ns) {
 class Measure : public rtsup::Function {
  public:
   rtsup::Status handle(const rtsup::Event& event, rtsup::Reply& reply) override {
+    if (event.is_message()) {
+      return take(event);
+    }
     const Request request = parse(event.text());
+    if (request.verb == "subscribe") {
+      received_cpu_ns_ = own_cpu_ns();
+      return bus_.subscribe(kTopic);
+    }
+    if (request.verb == "received") {
+      return report_received(request, reply);
+    }
+    if (request.verb == "publish") {
+      return publish(request, reply);
+    }
     const std::string key = "item-" + std::to_string(request.bytes);
     const std::vector<std::byte> value(request.bytes, std::byte{'v'});
     if (request.verb == "prepare") {
@@ -128,6 +147,54 @@ class Measure : public rtsup::Function {
   }
 
  private:
+  rtsup::Status take(const rtsup::Event& event) {
+    uint64_t sent = 0;
+    std::memcpy(&sent, event.bytes().data(), sizeof sent);
+    received_.end_ns = rtsup::bench::monotonic_ns();
+    received_.latency.add(received_.end_ns - sent);
+    return {};
+  }
+
+  rtsup::Status report_received(const Request& request, rtsup::Reply& reply) {
+    if (received_.latency.count() < request.calls) {
+      return {};
+    }
+    const uint64_t cpu = own_cpu_ns();
+    received_.cpu_ns = cpu - std::exchange(received_cpu_ns_, cpu);
+    received_.begin_ns = received_.end_ns;
+    return reply.set(std::exchange(received_, {}).to_text());
+  }
+
+  rtsup::Status publish(const Request& request, rtsup::Reply& reply) {
+    std::vector<std::byte> message(std::max(request.bytes, uint64_t{sizeof(uint64_t)}));
+    std::vector<rtsup::Pending<rtsup::Answer>> pending;
+    CallerReport report;
+    const uint64_t cpu = own_cpu_ns();
+    report.begin_ns = rtsup::bench::monotonic_ns();
+    for (uint64_t done = 0; done < request.calls;) {
+      const uint64_t now = rtsup::bench::monotonic_ns();
+      std::memcpy(message.data(), &now, sizeof now);
+      pending.clear();
+      for (uint64_t i = 0; i < std::min(request.depth, request.calls - done); ++i) {
+        pending.push_back(rtsup::begin_publish(bus_, kTopic, message));
+      }
+      for (auto& one : pending) {
+        const rtsup::Status status = one.wait().status();
+        if (status.ok()) {
+          ++done;
+        } else if (status.code() != RTSUP_RESOURCE_EXHAUSTED) {
+          return status;
+        } else {
+          sleep_until(rtsup::bench::monotonic_ns() + kRetryNs);
+        }
+      }
+    }
+    report.end_ns = rtsup::bench::monotonic_ns();
+    report.latency.add(report.end_ns - report.begin_ns, request.calls);
+    report.cpu_ns = own_cpu_ns() - cpu;
+    return reply.set(report.to_text());
+  }
+
   // `turn` makes `depth` calls.
   template <typename Turn>
   rtsup::Status measure(const Request& request, rtsup::Reply& reply, Turn&& turn) {
@@ -163,6 +230,9 @@ class Measure : public rtsup::Function {
   }
 
   rtsup::State state_{"memory"};
+  rtsup::Pubsub bus_{"bus"};
+  CallerReport received_;
+  uint64_t received_cpu_ns_ = 0;
   std::optional<Stopwatch> stopwatch_;
 };
 

@@ -33,6 +33,7 @@ constexpr const char* kManifest = R"({
   "rtsup": 1,
   "name": "@NAME@",
   "components": { "memory": { "type": "state.memory" },
+                  "bus": { "type": "pubsub.memory" },
                   "ids": { "type": "sequencer.sqlite", "lease": 100000 } },
   "functions": { "measure": {
     "kind": "native",
@@ -42,16 +43,33 @@ constexpr const char* kManifest = R"({
       "extends": ["rtsup:native", "rtsup:small"],
       "services": {
         "state": [{ "component": "memory", "keys": ["item-*"], "allow": ["get", "set"] }],
+        "pubsub": [{ "component": "bus", "publish": ["news"] }],
         "sequencer": [{ "component": "ids", "names": ["order"], "allow": ["next"] }] },
       "resources": { "memory": "256MiB", "cpu": 2, "calls_per_second": 0,
-                     "event_timeout": "120s" } }, "config": { "greeting": "sixteen letters!" } } } }
+                     "event_timeout": "120s" } },
+    "config": { "greeting": "sixteen letters!" } }@SUBSCRIBERS@ } }
 )";
 
-// What `rtsup ps --json` says of its first function; an empty object when it says nothing.
-nlohmann::json first_function(const std::optional<std::string>& report) {
+constexpr const char* kSubscriber = R"(,
+    "@SUBSCRIBER@": {
+    "kind": "native",
+    "file": "@FOLDER@/libmeasure.so",
+    "concurrency": 32,
+    "policy": {
+      "extends": ["rtsup:native", "rtsup:small"],
+      "services": { "pubsub": [{ "component": "bus", "subscribe": ["news"] }] },
+      "resources": { "memory": "256MiB", "cpu": 2, "calls_per_second": 0 } } })";
+
+// What `rtsup ps --json` says of its functions; nothing when it says nothing.
+nlohmann::json all_functions(const std::optional<std::string>& report) {
   const auto json = nlohmann::json::parse(report.value_or(""), nullptr, false);
   const auto none = nlohmann::json::array();
-  const auto rows = json.is_object() ? json.value("functions", none) : none;
+  return json.is_object() ? json.value("functions", none) : none;
+}
+
+// Of the first; an empty object when there is none.
+nlohmann::json first_function(const std::optional<std::string>& report) {
+  const auto rows = all_functions(report);
   return rows.empty() ? nlohmann::json::object() : rows.front();
 }
 
@@ -149,6 +167,13 @@ std::optional<std::string> finish(FILE* pipe) {
 
 }  // namespace
 
+Base::Base(Regime regime, uint32_t workers, uint32_t subscribers)
+    : regime_(regime), workers_(workers) {
+  for (uint32_t i = 0; i < subscribers; ++i) {
+    subscribers_.push_back("sub-" + std::to_string(i));
+  }
+}
+
 Base::~Base() {
   if (supervisor_ > 0) {
     kill(supervisor_, SIGTERM);
@@ -175,12 +200,18 @@ std::optional<std::string> Base::start() {
   }
   folder_ = folder;
   std::string manifest = kManifest;
+  std::string others;
+  for (const std::string& subscriber : subscribers_) {
+    others += kSubscriber;
+    fill_in(others, "@SUBSCRIBER@", subscriber);
+  }
+  fill_in(manifest, "@SUBSCRIBERS@", others);
   fill_in(manifest, "@FOLDER@", folder_of_this_program());
   fill_in(manifest, "@WORKERS@", std::to_string(workers_));
   // Bases of one name share control groups, and never run at the same time.
   fill_in(manifest, "@NAME@",
           "bench-" + std::to_string(getpid()) + "-" + std::to_string(static_cast<int>(regime_)) +
-              "-" + std::to_string(workers_));
+              "-" + std::to_string(workers_) + "-" + std::to_string(subscribers_.size()));
   std::ofstream(folder_ + "/manifest.json") << manifest;
   const std::string rtsup = program();
   if (access(rtsup.c_str(), X_OK) != 0) {
@@ -220,13 +251,10 @@ std::optional<std::string> Base::start() {
 }
 
 bool Base::is_ready() {
-  const auto none = nlohmann::json::array();
-  const auto json =
-      nlohmann::json::parse(run("ps --json 2> /dev/null").value_or(""), nullptr, false);
-  const auto rows = json.is_object() ? json.value("functions", none) : none;
+  const auto rows = all_functions(run("ps --json 2> /dev/null"));
   const auto ready = std::count_if(
       rows.begin(), rows.end(), [](const auto& row) { return row.value("state", "") == "ready"; });
-  return static_cast<uint32_t>(ready) == workers_;
+  return static_cast<size_t>(ready) == workers_ + subscribers_.size();
 }
 
 std::optional<std::string> Base::place() {
@@ -278,6 +306,10 @@ std::optional<std::vector<std::string>> Base::invoke(const std::string& data, ui
   return answers;
 }
 
+std::optional<std::string> Base::ask(const std::string& function, const std::string& data) {
+  return run("invoke " + function + " --timeout 60s --data '" + data + "'");
+}
+
 namespace {
 
 // How long it takes until each of some `rtsup invoke` has reached its worker and warmed it up.
@@ -323,11 +355,7 @@ class BasePeer : public Peer {
     // The broker's share includes the invocations and their warm-up: at most a few per cent.
     const double n = static_cast<double>(sample.latency.count()) + workers * kWarmUpCalls;
     sample.server_cpu_ns = static_cast<double>(spent) / n;
-    const auto after = base_->counters();
-    if (counted.doorbells >= 0 && after.doorbells >= 0) {
-      sample.doorbells = (after.doorbells - counted.doorbells) / n;
-      sample.bytes_copied = (after.bytes_copied - counted.bytes_copied) / n;
-    }
+    base_->count_since(counted, n, sample);
     return sample;
   }
 
@@ -341,15 +369,28 @@ class BasePeer : public Peer {
 }  // namespace
 
 Base::Counters Base::counters() {
-  const auto row = first_function(run("ps --json"));
-  const auto usage = row.value("usage", nlohmann::json::object());
   Counters counters;
-  if (usage.contains("doorbells_sent") && usage.contains("bytes_in")) {
-    counters.doorbells =
-        usage.value("doorbells_sent", 0.0) + usage.value("doorbells_received", 0.0);
-    counters.bytes_copied = usage.value("bytes_in", 0.0) + usage.value("bytes_out", 0.0);
+  for (const auto& row : all_functions(run("ps --json"))) {
+    const auto usage = row.value("usage", nlohmann::json::object());
+    if (!usage.contains("doorbells_sent") || !usage.contains("bytes_copied")) {
+      return {};
+    }
+    counters.doorbells = std::max(counters.doorbells, 0.0) + usage.value("doorbells_sent", 0.0) +
+                         usage.value("doorbells_received", 0.0);
+    counters.bytes_copied = std::max(counters.bytes_copied, 0.0) + usage.value("bytes_copied", 0.0);
+    counters.payload_copies =
+        std::max(counters.payload_copies, 0.0) + usage.value("payload_copies", 0.0);
   }
   return counters;
+}
+
+void Base::count_since(const Counters& before, double calls, Sample& sample) {
+  const Counters after = counters();
+  if (before.doorbells >= 0 && after.doorbells >= 0) {
+    sample.doorbells = (after.doorbells - before.doorbells) / calls;
+    sample.bytes_copied = (after.bytes_copied - before.bytes_copied) / calls;
+    sample.payload_copies = (after.payload_copies - before.payload_copies) / calls;
+  }
 }
 
 std::vector<pid_t> Base::processes() const {

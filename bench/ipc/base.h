@@ -28,7 +28,8 @@ class Base {
  public:
   // `workers`: instances of the measuring function. rtsup and the function are found beside this
   // program: ../../bin/rtsup and libmeasure.so.
-  explicit Base(Regime regime, uint32_t workers = 1) : regime_(regime), workers_(workers) {}
+  // `subscribers`: functions of the same kind beside it, for messages.
+  explicit Base(Regime regime, uint32_t workers = 1, uint32_t subscribers = 0);
   ~Base();
   Base(const Base&) = delete;
   Base& operator=(const Base&) = delete;
@@ -38,16 +39,22 @@ class Base {
   // What `times` instances answer that are asked at the same time; nothing when one failed (the
   // cause goes to standard error).
   std::optional<std::vector<std::string>> invoke(const std::string& data, uint32_t times = 1);
+  // What one function answers, or nothing.
+  std::optional<std::string> ask(const std::string& function, const std::string& data);
+  const std::vector<std::string>& subscribers() const noexcept { return subscribers_; }
   uint32_t workers() const noexcept { return workers_; }
   pid_t broker() const noexcept { return broker_; }
   // Every process of it, the supervisor included.
   std::vector<pid_t> processes() const;
-  // Doorbells and bytes so far, of the measuring function; negative = not known.
+  // Doorbells and copies so far, of all functions; negative = not known.
   struct Counters {
     double doorbells = -1;
     double bytes_copied = -1;
+    double payload_copies = -1;
   };
   Counters counters();
+  // Puts what was counted since into the sample, as so many calls' share.
+  void count_since(const Counters& before, double calls, Sample& sample);
   // Starts the measuring function afresh: nanoseconds from the decision to launch it until it had
   // answered "ready" through its channel.
   std::optional<uint64_t> restart();
@@ -61,6 +68,7 @@ class Base {
 
   Regime regime_;
   uint32_t workers_;
+  std::vector<std::string> subscribers_;
   std::string folder_;
   pid_t supervisor_ = 0;
   pid_t broker_ = 0;
@@ -72,5 +80,8 @@ class Base {
 // the peers of a regime; all its workers ask at the same time.
 std::unique_ptr<Peer> make_base_peer(std::shared_ptr<Base> base, std::string verb, size_t bytes,
                                      uint32_t depth = 1);
+
+// Messages to all subscribers of the base, which has some; counted by message.
+std::unique_ptr<Peer> make_pubsub_peer(std::shared_ptr<Base> base, size_t bytes, uint32_t depth);
 
 }  // namespace rtsup::bench

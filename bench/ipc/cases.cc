@@ -13,6 +13,8 @@ constexpr uint32_t kFastCalls = 20000;  // below a microsecond each
 constexpr uint32_t kSlowCalls = 2000;   // some microseconds each
 constexpr uint32_t kLargeCalls = 200;   // up to a millisecond each
 constexpr uint32_t kPipelineDepth = 32;
+constexpr uint32_t kMessages = 1000;  // no more than wait in a queue
+constexpr Placement kFree{-1, -1};
 
 class Cases {
  public:
@@ -119,6 +121,24 @@ void add_base(Cases& cases, const Settings& settings) {
   }
 }
 
+// Everybody has a process of its own, so that two CPUs are shared by ten: as the kernel likes, or
+// the base on the one and all others on the other.
+void add_pubsub(Cases& cases) {
+  const auto add_redis = [&](const char* placement, Placement where, uint32_t processes) {
+    cases.add({"redis PUBLISH to 8 subscribers", placement, kMessageBytes, kPublishDepth},
+              kMessages,
+              make_redis_pubsub(where, {kMessageBytes, kPublishDepth, kSubscribers, processes}));
+  };
+  add_redis(kUnpinned, kFree, kSubscribers);
+  add_redis(kOneReader, kFree, 1);
+  add_redis(kTwoCpus, kAcross, kSubscribers);
+  for (const char* placement : {kUnpinned, kSpinning}) {
+    const auto base = std::make_shared<Base>(regime_of(placement), 1, kSubscribers);
+    cases.add({"rtsup publish to 8 subscribers", placement, kMessageBytes, kPublishDepth},
+              kMessages, make_pubsub_peer(base, kMessageBytes, kPublishDepth));
+  }
+}
+
 }  // namespace
 
 std::vector<Case> make_cases(const Settings& settings) {
@@ -126,6 +146,7 @@ std::vector<Case> make_cases(const Settings& settings) {
   add_floors(cases);
   add_redis(cases);
   add_programs(cases);
+  add_pubsub(cases);
   add_base(cases, settings);
   return cases.take();
 }

@@ -12,11 +12,16 @@ namespace rtsup::bench {
 inline constexpr size_t kMiB = 1024 * 1024;
 inline constexpr uint32_t kRedisConnections[] = {1, 4};
 
+inline constexpr size_t kMessageBytes = 4096;
+inline constexpr uint32_t kSubscribers = 8;
+inline constexpr uint32_t kPublishDepth = 16;
+
 inline constexpr const char* kSpinning = "two CPUs, spinning";
 inline constexpr const char* kOneCpu = "one CPU";
 inline constexpr const char* kTwoCpus = "two CPUs";
 inline constexpr const char* kUnpinned = "unpinned";
 inline constexpr const char* kClientPolls = "two CPUs, client polls";
+inline constexpr const char* kOneReader = "unpinned, one reader";
 inline constexpr const char* kBothPoll = "two CPUs, both poll";
 
 struct Settings {

@@ -31,6 +31,18 @@ std::vector<CaseKey> redis_pipelined(uint32_t depth) {
   return keys;
 }
 
+std::vector<CaseKey> redis_pubsub() {
+  std::vector<CaseKey> keys;
+  for (const char* placement : {kUnpinned, kOneReader, kTwoCpus}) {
+    keys.push_back({"redis PUBLISH to 8 subscribers", placement, kMessageBytes, kPublishDepth});
+  }
+  return keys;
+}
+
+CaseKey publish(const char* placement) {
+  return {"rtsup publish to 8 subscribers", placement, kMessageBytes, kPublishDepth};
+}
+
 // NOLINTNEXTLINE(readability-function-size): a table
 std::vector<Wanted> all_wanted() {
   const auto p50 = Figure::kP50;
@@ -113,6 +125,10 @@ std::vector<Wanted> all_wanted() {
        Figure::kDoorbells,
        get(kTwoCpus, 64, 32),
        {get(kTwoCpus)}},
+      {"4 KiB to 8 subscribers, messages/s, unpinned / best of Redis pub/sub", ">= 5",
+       Figure::kCallsPerSecond, publish(kUnpinned), redis_pubsub()},
+      {"4 KiB to 8 subscribers, messages/s, base on a CPU of its own / best of Redis pub/sub", "",
+       Figure::kCallsPerSecond, publish(kSpinning), redis_pubsub()},
       {"state.get 1 MiB, spinning / memcpy 1 MiB",
        "<= 3",
        p50,

@@ -70,6 +70,7 @@ Json to_json(const Case& one) {
                {"server_cpu_ns_per_call", known_or_null(median_of(one, &Sample::server_cpu_ns))},
                {"doorbells_per_call", known_or_null(median_of(one, &Sample::doorbells))},
                {"bytes_copied_per_call", known_or_null(median_of(one, &Sample::bytes_copied))},
+               {"payload_copies_per_call", known_or_null(median_of(one, &Sample::payload_copies))},
                {"round_p50_ns", medians},
                {"histogram", {{"unit", "ns"}, {"steps", steps}}}});
   return json;
@@ -149,11 +150,14 @@ static std::string row_text(const Case& one) {
   for (const double part : {0.5, 0.9, 0.99, 0.999}) {
     text += " | " + time_text(static_cast<double>(all.quantile(part)));
   }
-  const double doorbells = median_of(one, &Sample::doorbells);
+  const auto figure = [&](double Sample::*which) {
+    const double median = median_of(one, which);
+    return median < 0 ? std::string() : figure_text(median);
+  };
   return text + " | " + time_text(static_cast<double>(all.max())) + " | " +
          time_text(median_of(one, &Sample::caller_cpu_ns)) + " | " +
-         time_text(median_of(one, &Sample::server_cpu_ns)) + " | " +
-         (doorbells < 0 ? "" : figure_text(doorbells)) + " |\n";
+         time_text(median_of(one, &Sample::server_cpu_ns)) + " | " + figure(&Sample::doorbells) +
+         " | " + figure(&Sample::bytes_copied) + " | " + figure(&Sample::payload_copies) + " |\n";
 }
 
 std::string to_markdown(const std::vector<Case>& cases, const std::vector<Ratio>& ratios) {
@@ -164,8 +168,9 @@ std::string to_markdown(const std::vector<Case>& cases, const std::vector<Ratio>
   }
   text +=
       "\n| what | where | size | depth | callers | calls | p50 | p90 | p99 | p99.9 | max "
-      "| CPU caller | CPU server | doorbells |\n"
-      "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+      "| CPU caller | CPU server | doorbells | bytes copied | payload copies |\n"
+      "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- "
+      "| --- |\n";
   for (const Case& one : cases) {
     if (one.not_measured.empty()) {
       text += row_text(one);

@@ -28,7 +28,8 @@ struct Sample {
   double server_cpu_ns = -1;
   // For one call; negative = not known, or none of its business.
   double doorbells = -1;
-  double bytes_copied = -1;
+  double bytes_copied = -1;    // by the other side
+  double payload_copies = -1;  // likewise, how often a payload was
 };
 
 class Peer {
@@ -54,6 +55,16 @@ struct RedisUse {
   uint32_t connections = 1;  // of one client, which serves them in turn
 };
 std::unique_ptr<Peer> make_redis(Placement placement, RedisUse use);
+
+// Redis pub/sub: a publisher and `subscribers` connections in so many processes.
+struct RedisPubsubUse {
+  size_t bytes = 4096;
+  uint32_t depth = 16;       // publications written at once, and then their answers read
+  uint32_t subscribers = 8;  // at most nine, and a multiple of `processes`
+  uint32_t processes = 8;
+};
+// CPUs below 0: where the kernel puts them.
+std::unique_ptr<Peer> make_redis_pubsub(Placement placement, RedisPubsubUse use);
 
 // What several pairs of programs need beside them, such as iceoryx's RouDi.
 class PeerDaemon {

@@ -23,6 +23,7 @@ struct SessionMeters {
   uint64_t doorbells_sent = 0;      // wake-ups of the worker
   uint64_t doorbells_received = 0;  // wake-ups by the worker
   uint64_t bytes_copied = 0;        // by the channel, in either direction
+  uint64_t payload_copies = 0;      // of them, how many were a payload or a part of one
   uint64_t parked = 0;              // answers that had to wait for room
 };
 

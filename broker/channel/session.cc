@@ -161,6 +161,7 @@ void Session::check_attached() {
   up_.close_fd();
   down_region_.fd.reset();
   state_ = State::kAttached;
+  takes_topics_ = version.minor >= abi::kTopicMinor;
   open_page(version.minor);
   core_.observer.joined(id_);
 }
@@ -237,6 +238,7 @@ void Session::detach() {
     call.parked_value_ = {};
   }
   parked_count_ = 0;
+  topics_.clear();
   core_.observer.gone(id_, principal_, meters_);
 }
 

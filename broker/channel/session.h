@@ -15,6 +15,7 @@
 #include "broker/channel/core.h"
 #include "broker/channel/down_memory.h"
 #include "broker/channel/page_writer.h"
+#include "broker/channel/topic_windows.h"
 #include "broker/channel/up_region.h"
 #include "broker/channel/up_windows.h"
 #include "sys/event.h"
@@ -32,7 +33,9 @@ class RegionPayload final : public Payload {
     bytes_.copy(offset, out);
     unread_ -= out.size() < unread_ ? out.size() : unread_;
     meters_->bytes_copied += out.size();
+    ++meters_->payload_copies;
   }
+  [[nodiscard]] bool counts_copies() const noexcept override { return true; }
   [[nodiscard]] bool is_read() const noexcept { return unread_ == 0; }
   [[nodiscard]] uint32_t window() const noexcept { return window_; }
 
@@ -84,6 +87,7 @@ class Session final : public Endpoint {
   static constexpr uint32_t kCalls =
       abi::kRingFrames + 32;  // 32 that expired and whose service has not let go
   static constexpr uint32_t kEvents = abi::kRingFrames;
+  static_assert(kEvents == 64, "a bit each");
   static constexpr size_t kDeadlines = kCalls + kEvents + 2;
 
   // Makes the regions and sends the attach message. `down` receives a descriptor of the down
@@ -98,6 +102,8 @@ class Session final : public Endpoint {
   void doorbell_rang();
   void flush();
   void set_hot(bool hot) noexcept;
+  // How long the worker may spin. Relaxed: a hint, orders nothing.
+  void set_spin(uint32_t ns) noexcept { down_.spin_budget_ns.store(ns, std::memory_order_relaxed); }
   [[nodiscard]] bool is_hot() const noexcept { return is_hot_; }
   [[nodiscard]] int doorbell_fd() const noexcept { return doorbell_.fd(); }
   [[nodiscard]] bool is_finished() const noexcept {
@@ -146,6 +152,8 @@ class Session final : public Endpoint {
     uint64_t deadline_ns = 0;
     uint32_t depth = 0;
     uint32_t window = 0;
+    ValueRef pinned;  // what the worker reads in shared memory until it answers
+    ValueRef pinned_table;
     uint16_t opcode = 0;
     bool is_taken = false;
     bool is_overdue = false;
@@ -182,7 +190,6 @@ class Session final : public Endpoint {
   void pass_frame() noexcept;
   bool check_frame(const abi::Frame& frame);
   void expect_lines() const noexcept;
-  void pass_frame() noexcept;
   bool resolve(const abi::Range& range, WorkerBytes& bytes) const noexcept;
   bool take_request(const abi::Frame& frame);
   bool copy_metadata(const abi::Frame& frame, const WorkerBytes& source,
@@ -218,7 +225,8 @@ class Session final : public Endpoint {
   // Events (session_events.cc).
   EventSlot* find_event_slot() noexcept;
   uint64_t next_correlation(const EventSlot& slot) noexcept;
-  static void take_event_slot(EventSlot& slot, const abi::Frame& frame) noexcept;
+  void take_event_slot(EventSlot& slot, const abi::Frame& frame) noexcept;
+  void give_event_slot(EventSlot& slot) noexcept;
   void free_event(EventSlot& slot);
   void event_expired(EventSlot& slot);
   void event_answered(EventSlot& slot, const abi::Frame& frame, std::span<const std::byte> metadata,
@@ -234,6 +242,9 @@ class Session final : public Endpoint {
   void withdraw_window(uint32_t number);
   bool offer(uint32_t number, uint32_t bytes);
   void offer_answered(EventSlot& slot, Status status);
+  abi::Range share(const ValueRef* value);
+  void offer_topic(TopicWindows::Window& window);
+  void topic_answered(uint32_t number, Status status);
 
   ShardCore& core_;
   const SessionId id_;
@@ -260,7 +271,9 @@ class Session final : public Endpoint {
   uint64_t down_head_ = 0;  // frames of down that the worker has taken, as last accepted
   DownMemory memory_;
   UpWindows windows_;
-  bool is_stalled_ = false;  // the next request has to wait until a call is over
+  TopicWindows topics_;
+  bool takes_topics_ = false;  // the worker's library knows them
+  bool is_stalled_ = false;    // the next request has to wait until a call is over
   bool needs_ring_ = false;
   bool has_reclaimed_ = false;  // since the last flush
   // Offsets at which the last request's table was found, and the last answer was put: hints.
@@ -280,7 +293,8 @@ class Session final : public Endpoint {
   uint32_t parked_count_ = 0;
   size_t parked_bytes_ = 0;
   std::array<EventSlot, kEvents> events_;
-  uint32_t events_open_ = 0;  // with a sink, overdue ones included
+  uint64_t taken_events_ = 0;  // one bit a slot
+  uint32_t events_open_ = 0;   // with a sink, overdue ones included
   uint64_t events_made_ = 0;
   AttachDeadline attach_deadline_;
   RetryDeadline retry_deadline_;

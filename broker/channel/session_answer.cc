@@ -312,7 +312,11 @@ bool Session::publish(abi::Frame& frame, std::span<const std::byte> metadata, co
       frame.payload = {lease->window, lease->offset + start, static_cast<uint32_t>(room.size()), 0};
     }
     meters_.bytes_out += metadata.size() + room.size();
-    meters_.bytes_copied += metadata.size() + room.size();
+    meters_.bytes_copied += metadata.size();
+    if (!room.empty() && (body.payload == nullptr || !body.payload->counts_copies())) {
+      meters_.bytes_copied += room.size();
+      ++meters_.payload_copies;
+    }
   }
   frame.sequence = tail_;
   const size_t slot = abi::kRingOffset + (tail_ & (abi::kRingFrames - 1)) * sizeof(abi::Frame);

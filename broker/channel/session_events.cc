@@ -1,4 +1,6 @@
 // Session: events that the base sends to the worker, and their answers.
+#include <bit>
+
 #include "broker/channel/session.h"
 
 namespace rtsup::broker::channel {
@@ -21,6 +23,10 @@ bool Session::send(const Event& event, EventSink& sink) {
   abi::Frame frame;
   frame.opcode = event.opcode;
   frame.timeout_ns = event.deadline_ns > now ? event.deadline_ns - now : 1;
+  frame.payload = share(event.value);
+  frame.metadata = share(event.table);
+  const bool is_shared = frame.payload.length != 0;
+  const bool has_shared_table = frame.metadata.length != 0;
   EventSlot* slot = find_event_slot();
   if (slot == nullptr) {
     return false;
@@ -28,13 +34,22 @@ bool Session::send(const Event& event, EventSink& sink) {
   frame.correlation = next_correlation(*slot);
   // The slot is taken only afterwards: publishing may find that the session must end, which answers
   // every event that was sent, and this one was not.
-  if (!publish(frame, event.metadata, {.bytes = {}, .payload = event.payload})) {
+  if (!publish(frame, has_shared_table ? std::span<const std::byte>() : event.metadata,
+               {.bytes = {}, .payload = is_shared ? nullptr : event.payload})) {
     // Not news of room at once: the observer would try again, and find the same, within this turn.
     is_blocked_ = true;
     make_dirty();
     return false;
   }
   take_event_slot(*slot, frame);
+  if (is_shared) {
+    slot->pinned = *event.value;
+    meters_.bytes_out += frame.payload.length;
+  }
+  if (has_shared_table) {
+    slot->pinned_table = *event.table;
+    meters_.bytes_out += frame.metadata.length;
+  }
   slot->sink = &sink;
   slot->depth = event.depth;
   slot->deadline_ns = event.deadline_ns;
@@ -45,12 +60,14 @@ bool Session::send(const Event& event, EventSink& sink) {
 }
 
 Session::EventSlot* Session::find_event_slot() noexcept {
-  for (EventSlot& slot : events_) {
-    if (!slot.is_taken) {
-      return &slot;
-    }
-  }
-  return nullptr;
+  return taken_events_ == ~uint64_t{0} ? nullptr : &events_[std::countr_one(taken_events_)];
+}
+
+void Session::give_event_slot(EventSlot& slot) noexcept {
+  slot.is_taken = false;
+  slot.pinned = {};
+  slot.pinned_table = {};
+  taken_events_ &= ~(uint64_t{1} << (&slot - events_.data()));
 }
 
 // Never used again: the count only grows. The low bits name the slot.
@@ -60,6 +77,7 @@ uint64_t Session::next_correlation(const EventSlot& slot) noexcept {
 
 void Session::take_event_slot(EventSlot& slot, const abi::Frame& frame) noexcept {
   slot.is_taken = true;
+  taken_events_ |= uint64_t{1} << (&slot - events_.data());
   slot.is_overdue = false;
   slot.sink = nullptr;
   slot.correlation = frame.correlation;
@@ -77,7 +95,7 @@ void Session::free_event(EventSlot& slot) {
   core_.deadlines.disarm(slot);
   EventSink* sink = std::exchange(slot.sink, nullptr);
   const bool was_event = slot.window == 0;
-  slot.is_taken = false;
+  give_event_slot(slot);
   events_open_ -= was_event ? 1 : 0;
   if (sink != nullptr) {
     sink->answered(Status::kUnavailable, {}, NoPayload());
@@ -107,7 +125,7 @@ void Session::event_answered(EventSlot& slot, const abi::Frame& frame,
   }
   core_.deadlines.disarm(slot);
   EventSink* sink = std::exchange(slot.sink, nullptr);
-  slot.is_taken = false;
+  give_event_slot(slot);
   --events_open_;
   has_room_news_ = true;
   make_dirty();

@@ -158,7 +158,11 @@ bool Session::offer(uint32_t number, uint32_t bytes) {
 void Session::offer_answered(EventSlot& slot, Status status) {
   const uint32_t number = slot.window;
   const bool was_withdrawn = slot.is_overdue;
-  slot.is_taken = false;
+  give_event_slot(slot);
+  if (TopicWindows::is_one(number)) {
+    topic_answered(number, status);
+    return;
+  }
   if (was_withdrawn || status != Status::kOk) {
     memory_.drop_window(number);
   } else if (const auto whole = memory_.accept_window(number); !whole) {
@@ -177,6 +181,53 @@ void Session::offer_answered(EventSlot& slot, Status status) {
   }
   has_room_news_ = true;
   make_dirty();
+}
+
+// ---- memory that subscribers share ----
+
+// Where the worker has the value already; an empty range: it has to be copied.
+abi::Range Session::share(const ValueRef* value) {
+  if (value == nullptr || value->memory() == nullptr || !takes_topics_) {
+    return {};
+  }
+  TopicWindows::Window* window = topics_.find(value->memory());
+  if (window == nullptr) {
+    return {};
+  }
+  if (window->state != TopicWindows::State::kReady) {
+    if (window->state == TopicWindows::State::kNone && value->memory()->is_current()) {
+      window->memory = value->memory();
+    }
+    if (window->memory != nullptr) {
+      offer_topic(*window);
+    }
+    return {};
+  }
+  const auto bytes = value->bytes();
+  const auto offset = static_cast<uint32_t>(bytes.data() - window->memory->bytes().data());
+  return {topics_.number_of(*window), offset, static_cast<uint32_t>(bytes.size()), 0};
+}
+
+// In two steps, each tried again with the next message: the descriptor goes once, and stays on the
+// socket until the worker is told of it.
+void Session::offer_topic(TopicWindows::Window& window) {
+  const auto bytes = static_cast<uint32_t>(window.memory->bytes().size());
+  const uint32_t number = topics_.number_of(window);
+  if (window.state == TopicWindows::State::kNone) {
+    const abi::SessionItem item{abi::ItemKind::kTopic, number, bytes};
+    const int fd = window.memory->fd();
+    const bool sent =
+        send_message(abi::SessionVerb::kWindow, std::span(&item, 1), std::span(&fd, 1)).has_value();
+    window.state = sent ? TopicWindows::State::kSent : TopicWindows::State::kRefused;
+  }
+  if (window.state == TopicWindows::State::kSent && offer(number, bytes)) {
+    window.state = TopicWindows::State::kOffered;
+  }
+}
+
+void Session::topic_answered(uint32_t number, Status status) {
+  topics_.at(number).state =
+      status == Status::kOk ? TopicWindows::State::kReady : TopicWindows::State::kRefused;
 }
 
 }  // namespace rtsup::broker::channel

@@ -16,10 +16,13 @@ constexpr uint64_t kSessionToken = uint64_t{1} << 32;
 constexpr uint64_t kWakeToken = uint64_t{2} << 32;
 constexpr uint64_t kTimerToken = uint64_t{4} << 32;
 
-bool has_one_cpu() noexcept {
+// That the thread may use.
+size_t count_cpus() noexcept {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
-  return ::sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2;
+  return ::sched_getaffinity(0, sizeof allowed, &allowed) != 0
+             ? 1
+             : static_cast<size_t>(CPU_COUNT(&allowed));
 }
 
 abi::ShardPage& page_of(const sys::WritableRegion& region) noexcept {
@@ -61,7 +64,9 @@ Result<void> ShardLoop::open() {
   RTSUP_ASSIGN(timer_, sys::TimerFd::create());
   RTSUP_TRY(epoll_.add(timer_.fd(), EPOLLIN | EPOLLET, kTimerToken));
   // Two that spin need two CPUs; with one, spinning only keeps the other side from running.
-  const bool may_spin = options_.spin_on_one_cpu || !has_one_cpu();
+  const size_t cpus = count_cpus();
+  const bool may_spin = options_.spin_on_one_cpu || cpus > 1;
+  spare_cpus_ = options_.spin_on_one_cpu ? SIZE_MAX : cpus - 1;
   spin_ns_ = may_spin ? options_.spin_ns : 0;
   core_.worker_spin_ns = may_spin ? options_.worker_spin_ns : 0;
   refresh_clock();
@@ -196,9 +201,30 @@ void ShardLoop::run() {
       if (++turns_ % kTurnsPerPoll == 0) {
         poll(std::chrono::nanoseconds(0));
       }
+      if (turns_ % kTurnsPerLook == 0) {
+        share_cpus();
+      }
     } else {
       wait();
     }
+  }
+}
+
+// Spinning is for CPUs that nobody else could use: where more workers are active than there are
+// CPUs for them, those that wait sleep at once, and the base leaves its CPU to them between two
+// looks. It does not sleep at once: waking it costs each of them more than its looks.
+void ShardLoop::share_cpus() noexcept {
+  const auto active =
+      static_cast<size_t>(std::count_if(hot_.begin(), hot_.end(), [this](const Session* session) {
+        return turns_ - session->last_active_turn <= kTurnsPerLook;
+      }));
+  if ((active > spare_cpus_) == is_crowded_ || spin_ns_ == 0) {
+    return;
+  }
+  is_crowded_ = !is_crowded_;
+  core_.worker_spin_ns = is_crowded_ ? 0 : options_.worker_spin_ns;
+  for (const auto& [number, session] : sessions_) {
+    session->set_spin(core_.worker_spin_ns);
   }
 }
 
@@ -283,6 +309,9 @@ bool ShardLoop::spin(uint64_t budget_ns) {
         return true;
       }
       abi::cpu_relax();
+    }
+    if (is_crowded_) {
+      ::sched_yield();  // a worker may wait for this very CPU
     }
     refresh_clock();
     if (core_.deadlines.next_ns() <= core_.now_ns) {

@@ -48,6 +48,7 @@ class ShardLoop final : public Shard {
   static constexpr uint32_t kTurnsPerPoll = 16;   // busy turns between two looks at epoll
   static constexpr uint64_t kPollNs = 5'000;      // the same while spinning
   static constexpr size_t kEventsPerWait = 64;
+  static constexpr uint32_t kTurnsPerLook = 64;  // busy turns between two looks at who is active
 
   struct Timer final : Deadline {
     void expired() override { loop->run_timer(*this); }
@@ -62,6 +63,7 @@ class ShardLoop final : public Shard {
   void flush_dirty();
   void reap();
   void wait();
+  void share_cpus() noexcept;
   void arm_timer();
   bool spin(uint64_t budget_ns);
   bool sleep();
@@ -84,6 +86,8 @@ class ShardLoop final : public Shard {
   sys::TimerFd timer_;
   uint64_t timer_due_ns_ = DeadlineHeap::kNever;  // what it is set to; kNever = not set
   uint32_t spin_ns_ = 0;
+  size_t spare_cpus_ = 0;    // without the base's own
+  bool is_crowded_ = false;  // more workers are active than that
   uint64_t turns_ = 0;
   size_t first_ = 0;  // whose turn it is first
   bool expects_sessions_ = false;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "abi/base/ids.h"
@@ -18,6 +19,15 @@ namespace rtsup::broker {
 struct BusMessage {
   ValueRef table;    // the event's table; `attempt` in it is the first's
   ValueRef payload;  // what was published
+};
+
+// A topic that has subscribers, and the memory that they share: messages published while exactly
+// they were subscribed lie there, and nothing else. The bus forgets it with every change of who
+// subscribes.
+struct Audience {
+  std::shared_ptr<SharedMemory> memory;
+  uint32_t made = 0;       // of them so far
+  uint32_t unchanged = 0;  // messages since the subscribers changed, as the service counts them
 };
 
 // A message that a subscriber has taken; settle() ends it.
@@ -55,6 +65,8 @@ class PubsubBus {
 
   virtual ~PubsubBus() = default;
   virtual void publish(std::string_view topic, const BusMessage& message, PublishSink& sink) = 0;
+  // nullptr: nobody has subscribed. Valid until somebody subscribes or unsubscribes.
+  virtual Audience* audience(std::string_view topic) = 0;
   // kNone also when it had subscribed before. Messages published before are not for it.
   virtual abi::Reason subscribe(FunctionIndex subscriber, std::string_view topic) = 0;
   virtual void unsubscribe(FunctionIndex subscriber, std::string_view topic) = 0;

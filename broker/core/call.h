@@ -25,6 +25,8 @@ class Payload {
   virtual size_t size() const noexcept = 0;
   // Copies [offset, offset + out.size()); the range was checked by the caller against size().
   virtual void copy(size_t offset, std::span<std::byte> out) const noexcept = 0;
+  // Whether copy() meters itself, for whoever it was read from.
+  virtual bool counts_copies() const noexcept { return false; }
 };
 
 class Call {

@@ -17,8 +17,12 @@ struct Event {
   uint16_t opcode = 0;
   std::span<const std::byte> metadata;  // the event's table; copied before send() returns
   const Payload* payload = nullptr;     // copied before send() returns, once; nullptr = empty
-  uint64_t deadline_ns = 0;             // CLOCK_MONOTONIC
-  uint32_t depth = 0;                   // what Call::depth() says for calls made during this event
+  // The payload as a value. One in shared memory is not copied but held until the worker has
+  // answered, where the worker has that memory; else it is offered to it, and copied this time.
+  const ValueRef* value = nullptr;
+  const ValueRef* table = nullptr;  // the same of `metadata`
+  uint64_t deadline_ns = 0;         // CLOCK_MONOTONIC
+  uint32_t depth = 0;               // what Call::depth() says for calls made during this event
 };
 
 // Who asked: gets exactly one of answered() per send() that returned true.

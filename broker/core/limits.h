@@ -49,6 +49,21 @@ static_assert(kQueueBytesMax >= 2 * abi::kPayloadBytesMax);
 // each queue they wait in.
 inline constexpr size_t kBusEntriesMax = 16'384;
 inline constexpr size_t kBusBytesMax = 64 * 1024 * 1024;
+// Memory that the subscribers of a topic share (services/topic_regions.h). Smaller messages fit a
+// few cache lines and are copied; larger ones would leave too few others room.
+inline constexpr uint32_t kTopicRegionBytes = 2 * 1024 * 1024;
+inline constexpr size_t kSharedBytesMin = 1024;
+inline constexpr size_t kSharedBytesMax = kTopicRegionBytes / 8;
+// How much of it one subscriber's queue may hold. Beyond it that subscriber gets copies.
+inline constexpr size_t kPinnedBytesMax = kTopicRegionBytes / 4;
+static_assert(kSharedBytesMax <= kPinnedBytesMax);
+// How much of all of it one publisher's messages may fill. Beyond it they are copied.
+inline constexpr size_t kPublisherSharedBytesMax = 2 * size_t{kTopicRegionBytes};
+// Of all components, those included that a worker may still have mapped.
+inline constexpr uint32_t kTopicRegionsMax = 32;
+// Messages between a change of a topic's subscribers and its first region; four times as many
+// before each further one, so that who comes and goes makes few of them.
+inline constexpr uint32_t kTopicSettledMessages = 4;
 // Deliveries of one message to one subscriber, about half a minute in all.
 inline constexpr uint32_t kDeliveriesMax = 10;
 // Those of them that ended the instance: fewer than make a function `failed`.

@@ -3,14 +3,17 @@
 // in a slow session.
 // Owns:    ValueRef holds one count; the bytes are freed with the last.
 // Threads: the count is atomic (components may drop values on their own threads); the bytes never
-//          change.
+//          change. A value in shared memory stays on the shard's thread.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
+
+#include "broker/core/shared_memory.h"
 
 namespace rtsup::broker {
 
@@ -31,9 +34,15 @@ class ValueRef {
   // memory is short (check size()).
   static ValueRef make(size_t size) noexcept;
   static ValueRef copy_of(std::span<const std::byte> bytes) noexcept;
+  // A value whose bytes are `place`, a part of `memory`, which gets it back with the last count.
+  // Empty when memory is short; the place is then still the caller's.
+  static ValueRef make_in(std::shared_ptr<SharedMemory> memory, std::span<std::byte> place,
+                          uint32_t owner) noexcept;
 
   std::span<const std::byte> bytes() const noexcept;
   size_t size() const noexcept { return bytes().size(); }
+  // Where the bytes lie, when workers may map that; nullptr otherwise.
+  const std::shared_ptr<SharedMemory>& memory() const noexcept;
   // Only for the one who made it, before anybody else has seen it.
   std::span<std::byte> fill() noexcept;
 

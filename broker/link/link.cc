@@ -25,7 +25,9 @@ FunctionMeter reading_of(const channel::SessionMeters& meters) noexcept {
           .bytes_out = meters.bytes_out,
           .broker_ns = meters.broker_ns,
           .doorbells_sent = meters.doorbells_sent,
-          .doorbells_received = meters.doorbells_received};
+          .doorbells_received = meters.doorbells_received,
+          .bytes_copied = meters.bytes_copied,
+          .payload_copies = meters.payload_copies};
 }
 
 abi::LinkReport make_report(abi::LinkReportVerb verb) noexcept {

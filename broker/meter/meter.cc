@@ -14,6 +14,8 @@ FunctionMeter& FunctionMeter::operator+=(const FunctionMeter& other) noexcept {
   broker_ns += other.broker_ns;
   doorbells_sent += other.doorbells_sent;
   doorbells_received += other.doorbells_received;
+  bytes_copied += other.bytes_copied;
+  payload_copies += other.payload_copies;
   return *this;
 }
 

@@ -26,6 +26,8 @@ struct FunctionMeter {
   uint64_t broker_ns = 0;           // time of the shard's thread on its sessions
   uint64_t doorbells_sent = 0;      // wake-ups of its workers
   uint64_t doorbells_received = 0;  // wake-ups by its workers
+  uint64_t bytes_copied = 0;        // by the channel, tables included
+  uint64_t payload_copies = 0;      // how often it has copied a payload
 
   FunctionMeter& operator+=(const FunctionMeter& other) noexcept;
 };

@@ -50,6 +50,7 @@ bool is_valid_topic(std::string_view topic) noexcept {
 PubsubService::PubsubService(Plan plan, Parts parts)
     : plan_(std::move(plan)),
       parts_(parts),
+      regions_(plan_.event_timeouts_ns.size()),
       pending_(kDeliveriesPendingMax, [this] { return Pending(*this); }) {
   table_.reserve(abi::kMetadataBytesMax);
   for (PubsubBus* const bus : plan_.buses) {
@@ -112,7 +113,8 @@ void PubsubService::publish(Call& call, ComponentIndex component, PubsubBus& bus
   bus.publish(topic, message, publication);
 }
 
-// The table that every subscriber gets, and the payload: read once from the publisher's memory.
+// The table that every subscriber gets, and the payload, read once from the publisher's memory:
+// both into the memory that the subscribers share, if they do.
 Reason PubsubService::make_message(Call& call, ComponentIndex component, std::string_view id,
                                    BusMessage& message) {
   const auto& request = table_of<abi::PubsubPublishRequest>(call);
@@ -129,11 +131,19 @@ Reason PubsubService::make_message(Call& call, ComponentIndex component, std::st
   const auto table = parts_.builder.finish(
       abi::CreatePubsubMessageEvent(builder, component_at, topic, id_at, publisher,
                                     parts_.clock.unix_ms(), 1, content_type, metadata));
-  message.table = ValueRef::copy_of(table);
-  message.payload = ValueRef::make(call.payload().size());
-  if (message.table.size() != table.size() || message.payload.size() != call.payload().size()) {
+  const size_t size = call.payload().size();
+  if (Audience* const audience = plan_.buses[component.value]->audience(view(request.topic()));
+      audience != nullptr) {
+    message = regions_.make(*audience, {.table = table.size(), .payload = size},
+                            call.principal().function);
+  }
+  if (message.table.size() == 0) {
+    message = {.table = ValueRef::make(table.size()), .payload = ValueRef::make(size)};
+  }
+  if (message.table.size() != table.size() || message.payload.size() != size) {
     return Reason::kNoMemory;
   }
+  std::copy(table.begin(), table.end(), message.table.fill().begin());
   call.payload().copy(0, message.payload.fill());
   return Reason::kNone;
 }
@@ -176,16 +186,15 @@ bool PubsubService::deliver_one(FunctionIndex subscriber, PubsubBus& bus, Endpoi
     return false;
   }
   pending->bus = &bus;
-  const auto stored = pending->delivery.message.table.bytes();
-  table_.assign(stored.begin(), stored.end());
-  auto* const event_table = flatbuffers::GetMutableRoot<flatbuffers::Table>(table_.data());
-  event_table->SetField<uint32_t>(abi::PubsubMessageEvent::VT_ATTEMPT, pending->delivery.attempt,
-                                  0);
-  const ValuePayload payload(pending->delivery.message.payload);
+  const BusMessage& message = pending->delivery.message;
+  const bool is_first = pending->delivery.attempt == 1;
+  const ValuePayload payload(message.payload);
   const Event event{
       .opcode = abi::op::kEventMessage,
-      .metadata = table_,
+      .metadata = is_first ? message.table.bytes() : table_with_attempt(pending->delivery),
       .payload = &payload,
+      .value = &message.payload,
+      .table = is_first ? &message.table : nullptr,
       .deadline_ns = parts_.timers.now_ns() + plan_.event_timeouts_ns[subscriber.value],
       .depth = 1};
   if (endpoint.send(event, *pending)) {
@@ -195,6 +204,15 @@ bool PubsubService::deliver_one(FunctionIndex subscriber, PubsubBus& bus, Endpoi
   pending_.give(pending);
   bus.settle(delivery, Settled::kPutBack);
   return false;
+}
+
+// The stored table is that of the first attempt.
+std::span<const std::byte> PubsubService::table_with_attempt(const Delivery& delivery) {
+  const auto stored = delivery.message.table.bytes();
+  table_.assign(stored.begin(), stored.end());
+  auto* const table = flatbuffers::GetMutableRoot<flatbuffers::Table>(table_.data());
+  table->SetField<uint32_t>(abi::PubsubMessageEvent::VT_ATTEMPT, delivery.attempt, 0);
+  return table_;
 }
 
 void PubsubService::Pending::answered(Status status, std::span<const std::byte> metadata,

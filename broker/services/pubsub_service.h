@@ -24,6 +24,7 @@
 #include "broker/core/pool.h"
 #include "broker/core/post.h"
 #include "broker/core/wall_clock.h"
+#include "broker/services/topic_regions.h"
 
 namespace rtsup::broker {
 
@@ -57,6 +58,7 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
   void close() noexcept { closed_ = true; }
   // Deliveries under way.
   size_t pending() const noexcept { return pending_.taken(); }
+  const TopicRegions& regions() const noexcept { return regions_; }
 
  private:
   // A message on its way to an instance.
@@ -88,11 +90,13 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
   void publish(Call& call, ComponentIndex component, PubsubBus& bus);
   abi::Reason make_message(Call& call, ComponentIndex component, std::string_view id,
                            BusMessage& message);
+  std::span<const std::byte> table_with_attempt(const Delivery& delivery);
   void deliver(FunctionIndex subscriber);
   bool deliver_one(FunctionIndex subscriber, PubsubBus& bus, Endpoint& endpoint);
 
   const Plan plan_;
   const Parts parts_;
+  TopicRegions regions_;
   Pool<Pending> pending_;
   std::vector<std::byte> table_;  // the event under construction; reserved once
   bool closed_ = false;

@@ -31,6 +31,7 @@ struct Sent {
   std::vector<std::byte> metadata;
   std::string payload;
   uint64_t deadline_ns;
+  ValueRef value;
   [[nodiscard]] const abi::PubsubMessageEvent& table() const {
     return *flatbuffers::GetRoot<abi::PubsubMessageEvent>(metadata.data());
   }
@@ -55,12 +56,15 @@ class OneInstance final : public Directory, public Endpoint {
     EXPECT_TRUE(verifier.VerifyBuffer<abi::PubsubMessageEvent>(nullptr));
     std::string payload(event.payload->size(), '\0');
     event.payload->copy(0, std::as_writable_bytes(std::span(payload)));
-    sent.push_back(
-        {&sink, {event.metadata.begin(), event.metadata.end()}, payload, event.deadline_ns});
+    sent.push_back({&sink,
+                    {event.metadata.begin(), event.metadata.end()},
+                    payload,
+                    event.deadline_ns,
+                    *event.value});
     return true;
   }
   void reply(Status status) {
-    const Sent event = sent.front();
+    const Sent event = std::move(sent.front());
     sent.pop_front();
     ++slots;
     event.sink->answered(status, {}, FakePayload());
@@ -86,6 +90,16 @@ class PubsubServiceTest : public ::testing::Test {
     const auto table = testing::make_table(
         [&](auto& b) { return abi::CreatePubsubSubscribeRequestDirect(b, "bus", topic.c_str()); });
     EXPECT_EQ(run(abi::op::kPubsubSubscribe, table, "", kMail.value).status, Status::kOk);
+  }
+
+  // Publishes and acknowledges until the subscribers share memory.
+  void settle(const std::string& topic) {
+    for (uint32_t i = 1; i < kTopicSettledMessages; ++i) {
+      EXPECT_EQ(publish(topic, std::string(4096, 'x')).status, Status::kOk);
+      ASSERT_EQ(mail_.sent.size(), 1U);
+      EXPECT_EQ(mail_.sent.front().value.memory(), nullptr) << "too early";
+      mail_.reply(Status::kOk);
+    }
   }
 
   FakeLoop loop_;
@@ -196,6 +210,80 @@ TEST_F(PubsubServiceTest, AnswersAfterTheEndOfTheBusesTouchNothing) {
   mail_.reply(Status::kUnavailable);
   EXPECT_EQ(service_.pending(), 0U);
   EXPECT_EQ(bus_.entries(), 1U);
+}
+
+// ---- memory that subscribers share ----
+
+TEST_F(PubsubServiceTest, SubscribersThatStayShareMemoryWhichIsZeroedAfterwards) {
+  subscribe("orders");
+  settle("orders");
+  const std::string text(4096, 'a');
+  const FakeCall call = publish("orders", text);
+  EXPECT_EQ(call.payload().copies, 1);
+  ASSERT_EQ(mail_.sent.size(), 1U);
+  const std::shared_ptr<SharedMemory> memory = mail_.sent.front().value.memory();
+  ASSERT_NE(memory, nullptr);
+  const auto place = mail_.sent.front().value.bytes();
+  EXPECT_EQ(testing::text_of(place), text);
+  EXPECT_GT(service_.regions().held_by(FunctionIndex{0}), 4096U) << "with the table";
+  mail_.reply(Status::kAborted);
+  EXPECT_EQ(testing::text_of(place), text) << "it comes again";
+  loop_.advance_ms(10'000);
+  ASSERT_EQ(mail_.sent.size(), 1U);
+  mail_.reply(Status::kOk);
+  EXPECT_EQ(testing::text_of(place), std::string(4096, '\0'));
+  EXPECT_EQ(service_.regions().held_by(FunctionIndex{0}), 0U);
+}
+
+TEST_F(PubsubServiceTest, AChangeOfSubscribersStartsNewMemory) {
+  subscribe("orders");
+  settle("orders");
+  EXPECT_EQ(publish("orders", std::string(4096, 'a')).status, Status::kOk);
+  const std::shared_ptr<SharedMemory> before = mail_.sent.front().value.memory();
+  mail_.reply(Status::kOk);
+  const auto table = testing::make_table(
+      [&](auto& b) { return abi::CreatePubsubSubscribeRequestDirect(b, "bus", "orders"); });
+  EXPECT_EQ(run(abi::op::kPubsubSubscribe, table).status, Status::kOk);
+  EXPECT_FALSE(before->is_current());
+  std::shared_ptr<SharedMemory> after;
+  for (uint32_t i = 0; i < 4 * kTopicSettledMessages; ++i) {
+    EXPECT_EQ(publish("orders", std::string(4096, 'b')).status, Status::kOk);
+    EXPECT_EQ(after, nullptr) << "later than the first time";
+    after = mail_.sent.front().value.memory();
+    mail_.reply(Status::kOk);
+  }
+  EXPECT_NE(after, nullptr);
+  EXPECT_NE(after, before);
+}
+
+TEST_F(PubsubServiceTest, SmallAndLargeMessagesAreCopied) {
+  subscribe("orders");
+  settle("orders");
+  for (const size_t size : {size_t{1}, kSharedBytesMax}) {
+    EXPECT_EQ(publish("orders", std::string(size, 'a')).status, Status::kOk);
+    EXPECT_EQ(mail_.sent.front().value.memory(), nullptr) << size;
+    EXPECT_EQ(mail_.sent.front().payload, std::string(size, 'a'));
+    mail_.reply(Status::kOk);
+  }
+}
+
+TEST_F(PubsubServiceTest, OnePublisherFillsOnlySoMuchOfIt) {
+  constexpr uint32_t kTopics = 12;
+  constexpr size_t kMessage = 60'000;
+  for (uint32_t topic = 0; topic < kTopics; ++topic) {
+    subscribe(std::to_string(topic));
+    settle(std::to_string(topic));
+  }
+  mail_.slots = 0;
+  for (uint32_t topic = 0; topic < kTopics; ++topic) {
+    for (uint32_t i = 0; i < 8; ++i) {
+      EXPECT_EQ(publish(std::to_string(topic), std::string(kMessage, 'a')).status, Status::kOk);
+    }
+  }
+  const size_t held = service_.regions().held_by(FunctionIndex{0});
+  EXPECT_LE(held, kPublisherSharedBytesMax);
+  EXPECT_GT(held, kPublisherSharedBytesMax - 2 * kMessage);
+  EXPECT_EQ(service_.regions().regions(), kTopics);
 }
 
 }  // namespace

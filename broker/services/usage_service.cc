@@ -17,7 +17,7 @@ void UsageService::handle(Call& call) {
     rows.push_back(abi::CreateFunctionUsage(
         builder, name, meter.sessions, meter.calls, meter.denied, meter.failed, meter.events,
         meter.bytes_in, meter.bytes_out, meter.violations, meter.broker_ns, meter.doorbells_sent,
-        meter.doorbells_received));
+        meter.doorbells_received, meter.bytes_copied, meter.payload_copies));
   }
   const auto response =
       builder_.finish(abi::CreateUsageResponse(builder, builder.CreateVector(rows)));

@@ -39,7 +39,9 @@ std::map<std::string, json> read_usage(Client& client) {
                                        {"bytes_in", row->bytes_in()},
                                        {"bytes_out", row->bytes_out()},
                                        {"doorbells_sent", row->doorbells_sent()},
-                                       {"doorbells_received", row->doorbells_received()}};
+                                       {"doorbells_received", row->doorbells_received()},
+                                       {"bytes_copied", row->bytes_copied()},
+                                       {"payload_copies", row->payload_copies()}};
     }
   }
   base.release(answer.lease);

@@ -17,9 +17,9 @@ namespace {
 
 constexpr size_t kBlockBytes = size_t{1} << 20;
 
-// How often `wanted` stands in the process's memory. Mappings that can not be read (vvar) hold
-// nothing that a process could be told.
-size_t count_in_memory(pid_t pid, const std::string& wanted) {
+// How often `wanted` stands in the process's memory, or in its mappings of files called `name`.
+// Mappings that can not be read (vvar) hold nothing that a process could be told.
+size_t count_in_memory(pid_t pid, const std::string& wanted, const std::string& name = {}) {
   const std::string folder = "/proc/" + std::to_string(pid);
   const sys::UniqueFd memory(::open((folder + "/mem").c_str(), O_RDONLY | O_CLOEXEC));
   EXPECT_TRUE(memory) << folder;
@@ -31,7 +31,8 @@ size_t count_in_memory(pid_t pid, const std::string& wanted) {
   for (std::string line; std::getline(maps, line);) {
     unsigned long begin = 0;
     unsigned long end = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx", &begin, &end) != 2) {
+    if (std::sscanf(line.c_str(), "%lx-%lx", &begin, &end) != 2 ||
+        line.find(name) == std::string::npos) {
       continue;
     }
     for (unsigned long at = begin; at < end; at += kBlockBytes - wanted.size()) {
@@ -47,8 +48,17 @@ size_t count_in_memory(pid_t pid, const std::string& wanted) {
       }
     }
   }
-  EXPECT_GT(searched, kBlockBytes) << "a process holds more than that";
+  EXPECT_TRUE(searched > kBlockBytes || !name.empty()) << "a process holds more than that";
   return found;
+}
+
+size_t count_mappings(pid_t pid, const std::string& name) {
+  std::ifstream maps("/proc/" + std::to_string(pid) + "/maps");
+  size_t count = 0;
+  for (std::string line; std::getline(maps, line);) {
+    count += line.find(name) != std::string::npos ? 1 : 0;
+  }
+  return count;
 }
 
 std::string make_canary() {
@@ -112,6 +122,52 @@ TEST_F(CanaryTest, LargeValuesAndEndedSessionsLeaveNothingBehind) {
   EXPECT_EQ(rtsup_here({"invoke", "neighbour", "--file", path("other")}).out, "OK");
   EXPECT_EQ(count_in_memory(facts("neighbour").pid, canary), 0U);
   EXPECT_EQ(count_in_memory(facts("keeper").pid, canary), 0U) << "a new process has nothing yet";
+}
+
+// Memory that the subscribers of a topic share is in nobody else's process, the publisher's
+// included, and what was handled is no longer in it.
+TEST_F(CanaryTest, TheMemoryOfATopicIsItsSubscribersAlone) {
+  constexpr const char* kRegion = "rtsup-topic";
+  const auto rights = [](const std::string& grant) {
+    return R"({"pubsub": [{"component": "bus", )" + grant + "}]}";
+  };
+  const std::string subscriber = rights(R"("subscribe": ["orders"])");
+  start_ready(manifest(
+      R"({"bus": {"type": "pubsub.memory"}})",
+      "{" + probe_function("shop", {.services = rights(R"("publish": ["orders", "news"])")}) + "," +
+          probe_function("mail", {.services = subscriber}) + "," +
+          probe_function("late", {.services = subscriber}) + "," +
+          probe_function("other", {.services = rights(R"("subscribe": ["news"])")}) + "}"));
+  EXPECT_EQ(ask("mail", "subscribe bus orders"), "OK");
+  EXPECT_EQ(ask("other", "subscribe bus news"), "OK");
+  const std::string canary = make_canary();
+  std::string text;
+  while (text.size() < 1600) {  // two of them fit what a probe keeps
+    text += canary;
+  }
+  const auto publish_until_shared = [&](const std::string& function) {
+    return eventually([&] {
+      EXPECT_EQ(ask("shop", "publish bus orders " + text).size(), 32U);
+      (void)ask(function, "received");
+      return count_mappings(facts(function).pid, kRegion) != 0;
+    });
+  };
+  ASSERT_TRUE(publish_until_shared("mail"));
+  for (const char* const function : {"shop", "late", "other"}) {
+    EXPECT_EQ(count_mappings(facts(function).pid, kRegion), 0U) << function;
+  }
+  for (const char* const function : {"late", "other"}) {
+    EXPECT_EQ(count_in_memory(facts(function).pid, canary), 0U) << function;
+  }
+  EXPECT_TRUE(eventually([&] {
+    (void)ask("mail", "received");  // makes room for what it has refused
+    return count_in_memory(facts("mail").pid, canary, kRegion) == 0;
+  })) << "what was handled is zeroed";
+  // Who comes later gets other memory.
+  EXPECT_EQ(ask("late", "subscribe bus orders"), "OK");
+  ASSERT_TRUE(publish_until_shared("late"));
+  EXPECT_EQ(count_mappings(facts("late").pid, kRegion), 1U);
+  EXPECT_EQ(count_mappings(facts("mail").pid, kRegion), 2U);
 }
 
 }  // namespace

@@ -34,18 +34,55 @@ void MemoryBus::publish(std::string_view topic, const BusMessage& message, Publi
   if (found == topics_.end()) {
     return sink.published();
   }
-  const Subscriptions& subscribers = found->second;
+  const Subscriptions& subscribers = found->second.subscriptions;
   const Reason full = check_room(subscribers, message.table.size() + message.payload.size());
   if (full != Reason::kNone) {
     return sink.failed(full, kRetryAfterMs);
   }
+  BusMessage copy;
+  const auto needs_copy = [&message](const Subscription* subscription) {
+    return is_over_budget(*subscription, message);
+  };
+  if (std::any_of(subscribers.begin(), subscribers.end(), needs_copy)) {
+    copy = {ValueRef::copy_of(message.table.bytes()), ValueRef::copy_of(message.payload.bytes())};
+    if (copy.table.size() != message.table.size() ||
+        copy.payload.size() != message.payload.size()) {
+      return sink.failed(Reason::kNoMemory, kRetryAfterMs);
+    }
+  }
   ++published_;
   for (Subscription* const subscription : subscribers) {
-    push(*subscription, message);
+    push(*subscription, needs_copy(subscription) ? copy : message);
     told_.push_back(subscription->function);
   }
   sink.published();
   tell();
+}
+
+// What it takes of shared memory.
+size_t MemoryBus::pinned_bytes(const BusMessage& message) noexcept {
+  return (message.payload.memory() == nullptr ? 0 : message.payload.size()) +
+         (message.table.memory() == nullptr ? 0 : message.table.size());
+}
+
+bool MemoryBus::is_over_budget(const Subscription& subscription,
+                               const BusMessage& message) noexcept {
+  const size_t pinned = pinned_bytes(message);
+  return pinned != 0 && subscription.pinned_bytes + pinned > kPinnedBytesMax;
+}
+
+Audience* MemoryBus::audience(std::string_view topic) {
+  const auto found = topics_.find(topic);
+  return found == topics_.end() ? nullptr : &found->second.audience;
+}
+
+// Who comes must not see what was published before, nor who leaves what is published from now on.
+void MemoryBus::forget_memory(Audience& audience) noexcept {
+  if (audience.memory != nullptr) {
+    audience.memory->retire();
+    audience.memory = nullptr;
+  }
+  audience.unchanged = 0;
 }
 
 void MemoryBus::tell() {
@@ -89,7 +126,9 @@ Reason MemoryBus::subscribe(FunctionIndex subscriber, std::string_view topic) {
   made.topic = topic;
   made.function = subscriber;
   own.push_back(&made);
-  topics_[made.topic].push_back(&made);
+  Topic& shared = topics_[made.topic];
+  shared.subscriptions.push_back(&made);
+  forget_memory(shared.audience);
   return Reason::kNone;
 }
 
@@ -101,8 +140,9 @@ void MemoryBus::unsubscribe(FunctionIndex subscriber, std::string_view topic) {
   subscription->closed = true;
   std::erase(functions_[subscriber.value], subscription);
   const auto of_topic = topics_.find(topic);
-  std::erase(of_topic->second, subscription);
-  if (of_topic->second.empty()) {
+  std::erase(of_topic->second.subscriptions, subscription);
+  forget_memory(of_topic->second.audience);
+  if (of_topic->second.subscriptions.empty()) {
     topics_.erase(of_topic);
   }
   while (subscription->first != nullptr) {
@@ -135,6 +175,7 @@ void MemoryBus::push(Subscription& subscription, const BusMessage& message) {
   subscription.last = &entry;
   ++subscription.count;
   subscription.bytes += entry.bytes();
+  subscription.pinned_bytes += pinned_bytes(entry.message);
   bytes_ += entry.bytes();
 }
 
@@ -192,6 +233,7 @@ void MemoryBus::free_entry(Entry& entry) {
   Subscription& subscription = *entry.subscription;
   --subscription.count;
   subscription.bytes -= entry.bytes();
+  subscription.pinned_bytes -= pinned_bytes(entry.message);
   bytes_ -= entry.bytes();
   entry.message = {};
   entries_.give(&entry);

@@ -2,11 +2,15 @@
 // Owns:    a fixed number of queue entries, allocated at start; a message's bytes are shared by the
 //          queues that it waits in. Timers must outlive it.
 // Units:   limits in broker/core/limits.h.
-// Errors:  SUBSCRIBER_FULL, BUS_FULL, TOO_MANY_SUBSCRIPTIONS. A refused message is in no queue.
+// Errors:  SUBSCRIBER_FULL, BUS_FULL, NO_MEMORY, TOO_MANY_SUBSCRIPTIONS. A refused message is in no
+//          queue.
 // Threads: the shard's only.
 //
 // Order: messages of one topic leave in the order in which they were published. One that comes
 // again stands before those that were published after it.
+//
+// A queue holds at most kPinnedBytesMax of shared memory: what is published beyond it waits there
+// as a copy of its own, so that a slow subscriber does not keep the others from sharing.
 #pragma once
 
 #include <list>
@@ -30,6 +34,7 @@ class MemoryBus final : public PubsubBus {
   MemoryBus& operator=(const MemoryBus&) = delete;
 
   void publish(std::string_view topic, const BusMessage& message, PublishSink& sink) override;
+  Audience* audience(std::string_view topic) override;
   abi::Reason subscribe(FunctionIndex subscriber, std::string_view topic) override;
   void unsubscribe(FunctionIndex subscriber, std::string_view topic) override;
   bool take(FunctionIndex subscriber, Delivery& delivery) override;
@@ -63,11 +68,19 @@ class MemoryBus final : public PubsubBus {
     Entry* last = nullptr;
     size_t count = 0;  // waiting, under delivery and waiting for another attempt
     size_t bytes = 0;
-    bool closed = false;  // unsubscribed; goes with its last entry
+    size_t pinned_bytes = 0;  // of shared memory
+    bool closed = false;      // unsubscribed; goes with its last entry
   };
   using Subscriptions = std::vector<Subscription*>;
+  struct Topic {
+    Subscriptions subscriptions;
+    Audience audience;
+  };
 
   [[nodiscard]] abi::Reason check_room(const Subscriptions& subscribers, size_t bytes) const;
+  static size_t pinned_bytes(const BusMessage& message) noexcept;
+  static bool is_over_budget(const Subscription& subscription, const BusMessage& message) noexcept;
+  static void forget_memory(Audience& audience) noexcept;
   Subscription* find(FunctionIndex subscriber, std::string_view topic) const;
   void push(Subscription& subscription, const BusMessage& message);
   void insert(Subscription& subscription, Entry& entry);
@@ -82,7 +95,7 @@ class MemoryBus final : public PubsubBus {
   Observer* observer_ = nullptr;
   Pool<Entry> entries_;
   std::list<Subscription> subscriptions_;
-  std::map<std::string, Subscriptions, std::less<>> topics_;  // only those with subscribers
+  std::map<std::string, Topic, std::less<>> topics_;  // only those with subscribers
   std::vector<Subscriptions> functions_;
   std::vector<size_t> turns_;        // by function: whose turn it is
   std::vector<Entry*> waiting_;      // for another attempt; a heap, the earliest first

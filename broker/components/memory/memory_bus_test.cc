@@ -4,6 +4,7 @@
 
 #include "broker/testing/fake_call.h"
 #include "broker/testing/fake_loop.h"
+#include "broker/testing/fake_memory.h"
 
 namespace rtsup::broker {
 namespace {
@@ -54,6 +55,24 @@ class MemoryBusTest : public ::testing::Test {
       bus_.settle(delivery, Settled::kDone);
     }
     return text;
+  }
+
+  // Published from shared memory, 64 KiB each.
+  void publish_shared(const std::shared_ptr<testing::FakeMemory>& memory, size_t index) {
+    constexpr size_t kBytes = 64 * 1024;
+    Outcome outcome;
+    bus_.publish("orders",
+                 {.table = value_of("t"),
+                  .payload = ValueRef::make_in(memory, memory->place(index * kBytes, kBytes), 0)},
+                 outcome);
+    EXPECT_EQ(outcome.acknowledged, 1);
+  }
+  bool take_is_shared(FunctionIndex function) {
+    Delivery delivery;
+    EXPECT_TRUE(bus_.take(function, delivery));
+    const bool shared = delivery.message.payload.memory() != nullptr;
+    bus_.settle(delivery, Settled::kDone);
+    return shared;
   }
 
   FakeLoop loop_;
@@ -208,6 +227,51 @@ TEST_F(MemoryBusTest, UnsubscribingDropsWhatWaitsWhateverItWaitsFor) {
   loop_.advance_ms(10'000);
   EXPECT_EQ(take(kCart), "nothing");
   EXPECT_EQ(bus_.entries(), 0U);
+}
+
+// Who does not take what waits for it gets copies beyond its budget; the others go on sharing.
+TEST_F(MemoryBusTest, ASlowSubscriberHoldsSharedMemoryOnlyUpToItsBudget) {
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  EXPECT_EQ(bus_.subscribe(kMail, "orders"), Reason::kNone);
+  constexpr size_t kFit = kPinnedBytesMax / (64 * 1024);
+  const auto memory = std::make_shared<testing::FakeMemory>(kTopicRegionBytes);
+  for (size_t i = 0; i < kFit + 3; ++i) {
+    publish_shared(memory, i);
+    EXPECT_TRUE(take_is_shared(kCart)) << i;
+  }
+  EXPECT_EQ(memory->given_back, size_t{3} * 64 * 1024) << "what the slow one got as copies";
+  for (size_t i = 0; i < kFit + 3; ++i) {
+    EXPECT_EQ(take_is_shared(kMail), i < kFit) << i;
+  }
+  EXPECT_EQ(memory->given_back, (kFit + 3) * 64 * 1024);
+  publish_shared(memory, 0);
+  EXPECT_TRUE(take_is_shared(kMail)) << "it has caught up";
+}
+
+TEST_F(MemoryBusTest, EveryChangeOfTheSubscribersEndsWhatTheyShare) {
+  EXPECT_EQ(bus_.audience("orders"), nullptr);
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  const auto memory = std::make_shared<testing::FakeMemory>(10);
+  const auto share = [&] {
+    bus_.audience("orders")->memory = memory;
+    bus_.audience("orders")->unchanged = 100;
+  };
+  const auto is_forgotten = [&] {
+    const Audience& audience = *bus_.audience("orders");
+    return audience.memory == nullptr && audience.unchanged == 0;
+  };
+  share();
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  EXPECT_FALSE(is_forgotten()) << "nothing changed";
+  EXPECT_TRUE(memory->is_current());
+  EXPECT_EQ(bus_.subscribe(kMail, "orders"), Reason::kNone);
+  EXPECT_TRUE(is_forgotten());
+  EXPECT_FALSE(memory->is_current());
+  share();
+  bus_.unsubscribe(kCart, "orders");
+  EXPECT_TRUE(is_forgotten());
+  bus_.unsubscribe(kMail, "orders");
+  EXPECT_EQ(bus_.audience("orders"), nullptr);
 }
 
 }  // namespace

@@ -84,6 +84,18 @@ inline Pending<Answer> begin_invoke(std::string_view function, std::string_view 
   return Pending<Answer>(call);
 }
 
+// The answer's raw()->message_id is the message's id.
+inline Pending<Answer> begin_publish(const Pubsub& pubsub, std::string_view topic, Data data,
+                                     std::string_view content_type = {},
+                                     const Options& options = {}) {
+  auto call = RTSUP_INIT(rtsup_call);
+  auto message = RTSUP_INIT(rtsup_message);
+  message.content_type = detail::raw(content_type);
+  (void)rtsup_publish_begin(pubsub.name(), detail::raw(topic), data.raw(), &message,
+                            detail::RawOptions(options).get(), &call);
+  return Pending<Answer>(call);
+}
+
 // Wakes the base for what was begun, if it sleeps; wait() does so too.
 inline void flush() noexcept { rtsup_flush(); }
 

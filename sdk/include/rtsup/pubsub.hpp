@@ -27,6 +27,7 @@ class Pubsub {
     }
     return std::string(detail::view(answer.raw()->message_id));
   }
+  rtsup_string name() const noexcept { return detail::raw(component_); }
   // For the function, whichever instance asks: each message goes to one of them. Best in start().
   Status subscribe(std::string_view topic, const Options& options = {}) const {
     return ask(&rtsup_subscribe, topic, options);

@@ -285,6 +285,9 @@ RTSUP_API int rtsup_state_delete_begin(rtsup_string component, rtsup_string key,
 RTSUP_API int rtsup_invoke_begin(rtsup_string function, rtsup_string method, rtsup_bytes data,
                                  rtsup_string content_type, const rtsup_options* options,
                                  rtsup_call* call);
+RTSUP_API int rtsup_publish_begin(rtsup_string component, rtsup_string topic, rtsup_bytes data,
+                                  const rtsup_message* message, const rtsup_options* options,
+                                  rtsup_call* call); /* since 1.2 */
 RTSUP_API int rtsup_echo_begin(rtsup_bytes data, const rtsup_options* options, rtsup_call* call);
 
 /* Wakes the base for what was begun, if it sleeps. */
