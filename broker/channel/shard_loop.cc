@@ -183,6 +183,9 @@ void ShardLoop::run() {
       if (++turns_ % kTurnsPerPoll == 0) {
         poll(std::chrono::nanoseconds(0));
       }
+      if (turns_ % kTurnsPerCooling == 0) {
+        cool_idle();
+      }
     } else {
       wait();
     }
@@ -372,6 +375,15 @@ void ShardLoop::cool(Session& session) {
   // What was published before the worker could see the change comes without a doorbell.
   if (session.has_work()) {
     take_up(session);
+  }
+}
+
+void ShardLoop::cool_idle() {
+  // Backwards, since cooling takes a session out, and what it takes up may take out others.
+  for (size_t i = hot_.size(); i-- > 0;) {
+    if (i < hot_.size() && turns_ - hot_[i]->last_active_turn > kHotTurns) {
+      cool(*hot_[i]);
+    }
   }
 }
 
