@@ -33,6 +33,8 @@ using broker::testing::text_of;
 constexpr const char* kRogue = RTSUP_BUILD_DIR "/test-functions/rogue";
 constexpr uint32_t kVictim = 0;  // functions, and the sessions that are there from the beginning
 constexpr uint32_t kRogueFunction = 1;
+constexpr uint32_t kHastyFunction = 2;  // the same, with a short deadline of its events
+constexpr uint64_t kInvokeTimeoutNs = 60'000'000'000;
 constexpr uint32_t kVictimSession = 1;
 constexpr uint32_t kOperatorSession = 2;
 constexpr uint64_t kShutdownLimitMs = 60'000;
@@ -56,7 +58,8 @@ sys::SealedMemfd base_plan() {
   const std::vector subscribe = {plan::CreatePubsubGrantDirect(b, 1, nullptr, &all)};
   const std::vector functions = {
       plan::CreateFunctionDirect(b, "victim", &state, nullptr, 0, 5'000'000'000, 1, &publish),
-      plan::CreateFunctionDirect(b, "rogue", nullptr, nullptr, 0, 500'000'000, 1, &subscribe)};
+      plan::CreateFunctionDirect(b, "rogue", nullptr, nullptr, 0, kInvokeTimeoutNs, 1, &subscribe),
+      plan::CreateFunctionDirect(b, "hasty", nullptr, nullptr, 0, 500'000'000, 1, &subscribe)};
   b.Finish(plan::CreateBasePlanDirect(b, 1, "evil", "evil", &components, &functions), "RTBP");
   return sys::SealedMemfd::create(
              "plan", {reinterpret_cast<const std::byte*>(b.GetBufferPointer()), b.GetSize()})
@@ -73,7 +76,8 @@ Reply call(sdk::Transport& transport, uint16_t opcode, const Table& table,
   const sdk::Answer answer =
       transport.call({.opcode = opcode,
                       .metadata = table,
-                      .payload = std::as_bytes(std::span(payload.data(), payload.size()))});
+                      .payload = std::as_bytes(std::span(payload.data(), payload.size())),
+                      .timeout_ns = kInvokeTimeoutNs});
   Reply reply{.status = answer.status, .data = text_of(answer.payload)};
   transport.release(answer.lease);
   return reply;
@@ -194,17 +198,17 @@ class ChannelAloneTest : public ::testing::Test {
         << "status " << status << (status == -1 ? ": calls were still pending" : "");
   }
 
-  std::unique_ptr<RogueProcess> launch() {
+  std::unique_ptr<RogueProcess> launch(uint32_t function = kRogueFunction) {
     ++session_;
-    auto rogue = std::make_unique<RogueProcess>(broker_.introduce({session_, kRogueFunction}));
+    auto rogue = std::make_unique<RogueProcess>(broker_.introduce({session_, function}));
     const abi::LinkReport report = broker_.next();
     EXPECT_EQ(report.verb, abi::LinkReportVerb::kReady);
     EXPECT_EQ(report.session, session_);
     return rogue;
   }
-  std::future<Reply> tell_rogue(const std::string& what) {
-    return std::async(std::launch::async, [this, what] {
-      return call(*operator_, abi::op::kInvokeCall, broker::testing::invoke_table("rogue"), what);
+  std::future<Reply> tell(const char* function, const std::string& what) {
+    return std::async(std::launch::async, [this, function, what] {
+      return call(*operator_, abi::op::kInvokeCall, broker::testing::invoke_table(function), what);
     });
   }
   void expect_violation(uint32_t session, std::string_view reason) {
@@ -223,9 +227,13 @@ class ChannelAloneTest : public ::testing::Test {
     const Table table = broker::testing::usage_table();
     const sdk::Answer answer = operator_->call({.opcode = abi::op::kBaseUsage, .metadata = table});
     EXPECT_EQ(answer.status, Status::kOk);
-    const auto* row = (*flatbuffers::GetRoot<abi::UsageResponse>(answer.metadata.data())
-                            ->functions())[kRogueFunction];
-    const Usage usage{.sessions = row->sessions(), .violations = row->violations()};
+    const auto& rows =
+        *flatbuffers::GetRoot<abi::UsageResponse>(answer.metadata.data())->functions();
+    Usage usage;
+    for (const uint32_t function : {kRogueFunction, kHastyFunction}) {
+      usage.sessions += rows[function]->sessions();
+      usage.violations += rows[function]->violations();
+    }
     operator_->release(answer.lease);
     return usage;
   }
@@ -249,7 +257,7 @@ class ChannelAloneTest : public ::testing::Test {
     SCOPED_TRACE(input);
     const uint64_t violations = rogue_usage().violations;
     const auto rogue = launch();
-    std::future<Reply> told = tell_rogue(input);
+    std::future<Reply> told = tell("rogue", input);
     bool is_violation = deed.alone.end == End::kEnded;
     switch (deed.alone.end) {
       case End::kAnswered:
@@ -318,8 +326,8 @@ TEST_F(ChannelAloneTest, HoldsAgainstWorkersThatNeverAnswerOrRead) {
   std::vector<std::future<Reply>> told;
   std::map<uint32_t, std::string_view> due;
   for (const Deed& deed : kSlowDeeds) {
-    rogues.push_back(launch());
-    told.push_back(tell_rogue(std::string(deed.attack)));
+    rogues.push_back(launch(kHastyFunction));
+    told.push_back(tell("hasty", std::string(deed.attack)));
     due[session_] = deed.alone.detail;
     told.back().wait();
     // Keeps the subscriber busy, so that what the next rogue is told goes to that one alone.
@@ -352,7 +360,7 @@ TEST_F(ChannelAloneTest, NothingIsLeftOfAWorkerThatDiesAtAnyInstruction) {
   std::mt19937_64 random(seed);
   for (uint32_t round = 0; round < kDeathRounds; ++round) {
     const auto rogue = launch();
-    std::future<Reply> told = tell_rogue("call-for-ever");
+    std::future<Reply> told = tell("rogue", "call-for-ever");
     ::usleep(static_cast<useconds_t>(random() % 2000));
     EXPECT_EQ(rogue->end(), SIGKILL);
     reclaim(session_);

@@ -23,7 +23,8 @@ class NativeTest : public BaseFixture {
   }
 
   // One function for each deed, so that each starts from a worker in order.
-  void start_all(std::span<const Deed> deeds, const char* security) {
+  void start_all(std::span<const Deed> deeds, const char* security,
+                 const std::string& event_timeout = "60s") {
     std::string functions = R"({"victim": {"kind": "native", "file": "victim.so", "policy":
         {"extends": ["rtsup:native", "rtsup:small"],
          "services": {"state": [{"component": "store", "keys": ["*"], "allow": ["get", "set"]}],
@@ -31,7 +32,7 @@ class NativeTest : public BaseFixture {
     for (const Deed& deed : deeds) {
       functions += R"(, ")" + std::string(deed.attack) +
                    R"(": {"kind": "native", "file": "rogue", "policy": {"extends": [")" + security +
-                   R"(", "rtsup:small"], "resources": {"event_timeout": "500ms"},
+                   R"(", "rtsup:small"], "resources": {"event_timeout": ")" + event_timeout + R"("},
             "services": {"pubsub": [{"component": "bus", "subscribe": ["news"]}]}}})";
     }
     start_ready(manifest(R"({"store": {"type": "state.memory"}, "bus": {"type": "pubsub.memory"}})",
@@ -117,7 +118,8 @@ class NativeTest : public BaseFixture {
     start_all(deeds, security);
     std::vector<Outcome> outcomes;
     for (const Deed& deed : deeds) {
-      outcomes.push_back(invoke(std::string(deed.attack), std::string(deed.attack)));
+      outcomes.push_back(
+          invoke(std::string(deed.attack), std::string(deed.attack), {"--timeout", "60s"}));
     }
     for (size_t i = 0; i < deeds.size(); ++i) {
       SCOPED_TRACE(deeds[i].attack);
@@ -146,7 +148,7 @@ TEST_F(NativeTest, HoldsAgainstFloodsAndSuddenEnds) { commit_all(kEndingDeeds); 
 
 // Each is a session that only its deadline ends. They wait at the same time.
 TEST_F(NativeTest, HoldsAgainstWorkersThatNeverAnswerOrRead) {
-  start_all(kSlowDeeds, kNative);
+  start_all(kSlowDeeds, kNative, "500ms");
   for (const Deed& deed : kSlowDeeds) {
     (void)invoke(std::string(deed.attack), std::string(deed.attack));
   }

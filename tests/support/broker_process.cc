@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -22,8 +23,9 @@ constexpr uint64_t kAttachTimeoutNs = 10'000'000'000;
 }  // namespace
 
 sys::SealedMemfd broker_filter() {
-  const auto loaded = manifest::load_daemon_filter("daemon-broker", manifest::DiskFileSystem(),
-                                                   {.policy_folder = RTSUP_SOURCE_DIR "/policies"});
+  const auto loaded =
+      manifest::load_daemon_filter("daemon-broker", manifest::DiskFileSystem(),
+                                   {.policy_folder = RTSUP_BUILD_DIR "/share/rtsup/policies"});
   const auto compiled =
       sys::compile_filter(loaded.filter.value(), sys::DefaultAction::kKillProcess);
   return sys::SealedMemfd::create("filter", std::as_bytes(std::span(compiled.value()))).value();
@@ -37,6 +39,10 @@ BrokerProcess::BrokerProcess(const std::string& state_folder, int plan, int filt
                                 sys::duplicate(filter, 20).value()};
   pid_ = ::fork();
   if (pid_ == 0) {
+#ifdef __SANITIZE_ADDRESS__
+    // Its search for leaks stops and traces the process, which the filter forbids.
+    ::setenv("ASAN_OPTIONS", "detect_leaks=0", 1);  // NOLINT(concurrency-mt-unsafe): a child's own
+#endif
     ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     for (int i = 0; i < 3; ++i) {
       ::dup2(high[i].get(), 3 + i);
