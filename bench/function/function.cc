@@ -1,12 +1,15 @@
 // The measuring function: asked "get BYTES CALLS DEPTH START_NS" or "echo ...", it makes that many
 // calls from inside its sandbox, DEPTH of them under way at a time, and answers with the whole
 // distribution and its own CPU time. START_NS is the CLOCK_MONOTONIC time at which all workers
-// begin together. "prepare BYTES" stores the value that get reads.
+// begin together. "prepare BYTES" stores the value that get reads. "arrivals BYTES CALLS RATE
+// START_NS" makes RATE calls a second, whether the one before was answered or not, and counts each
+// from the time it was due. "flood BYTES MS DEPTH" gets as fast as it can for so long.
 // "publish ..." publishes messages, each with the time in front; "subscribe" makes it a subscriber,
 // which answers "received 0 CALLS" with what it measured once it has got that many, and before that
 // with nothing.
 //
 // Answer: a report as text, bench/ipc/caller_report.h.
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -116,6 +119,12 @@ class Measure : public rtsup::Function {
     if (request.verb == "get") {
       return measure(request, reply, [&] { return check(state_.get(key)); });
     }
+    if (request.verb == "arrivals") {
+      return arrivals(request, reply, [&] { return check(state_.get(key)); });
+    }
+    if (request.verb == "flood") {
+      return flood(request, key);
+    }
     if (request.verb == "echo") {
       return measure(request, reply, [&]() -> rtsup::Status {
         rtsup::Answer answer;
@@ -193,6 +202,50 @@ class Measure : public rtsup::Function {
     report.latency.add(report.end_ns - report.begin_ns, request.calls);
     report.cpu_ns = own_cpu_ns() - cpu;
     return reply.set(report.to_text());
+  }
+
+  // An open loop: who is late is not asked less often, so that a stall counts for every call that
+  // it held up.
+  template <typename Call>
+  rtsup::Status arrivals(const Request& request, rtsup::Reply& reply, const Call& call) {
+    const uint64_t rate = request.depth;
+    if (rate == 0) {
+      return {RTSUP_INVALID_ARGUMENT, "BAD_RATE"};
+    }
+    CallerReport report;
+    const uint64_t cpu_before = own_cpu_ns();
+    report.begin_ns = std::max(request.start_ns, rtsup::bench::monotonic_ns() + 1'000'000);
+    for (uint64_t i = 0; i < request.calls; ++i) {
+      const uint64_t due = report.begin_ns + i * 1'000'000'000 / rate;
+      sleep_until(due);
+      rtsup::Status status = call();
+      if (!status.ok()) {
+        return status;
+      }
+      report.latency.add(rtsup::bench::monotonic_ns() - due);
+    }
+    report.end_ns = rtsup::bench::monotonic_ns();
+    report.cpu_ns = own_cpu_ns() - cpu_before;
+    return reply.set(report.to_text());
+  }
+
+  rtsup::Status flood(const Request& request, const std::string& key) {
+    if (request.depth == 0 || request.depth > kDepthMax) {
+      return {RTSUP_INVALID_ARGUMENT, "BAD_DEPTH"};
+    }
+    const uint64_t end_ns = rtsup::bench::monotonic_ns() + request.calls * 1'000'000;
+    std::vector<rtsup::Pending<rtsup::Entry>> gets;
+    gets.reserve(request.depth);
+    while (rtsup::bench::monotonic_ns() < end_ns) {
+      gets.clear();
+      for (uint64_t i = 0; i < request.depth; ++i) {
+        gets.push_back(rtsup::begin_get(state_, key));
+      }
+      for (auto& get : gets) {
+        (void)get.wait();  // refused or not: a flood does not mind
+      }
+    }
+    return {};
   }
 
   // `turn` makes `depth` calls.

@@ -8,23 +8,24 @@
 
 #include "abi/base/ids.h"
 #include "abi/link.h"
+#include "broker/core/checks.h"
 #include "broker/core/principal.h"
 
 namespace rtsup::broker::channel {
 
 struct SessionMeters {
-  uint64_t calls = 0;               // requests taken up
-  uint64_t denied = 0;              // answered PERMISSION_DENIED
-  uint64_t failed = 0;              // answered with another status than OK
-  uint64_t events = 0;              // events delivered
-  uint64_t bytes_in = 0;            // metadata and payload, from the worker
-  uint64_t bytes_out = 0;           // the same, to the worker
-  uint64_t broker_ns = 0;           // the shard thread's time spent on the session
-  uint64_t doorbells_sent = 0;      // wake-ups of the worker
-  uint64_t doorbells_received = 0;  // wake-ups by the worker
-  uint64_t bytes_copied = 0;        // by the channel, in either direction
-  uint64_t payload_copies = 0;      // of them, how many were a payload or a part of one
-  uint64_t parked = 0;              // answers that had to wait for room
+  Count calls{};               // requests taken up
+  Count denied{};              // answered PERMISSION_DENIED
+  Count failed{};              // answered with another status than OK
+  Count events{};              // events delivered
+  Count bytes_in{};            // metadata and payload, from the worker
+  Count bytes_out{};           // the same, to the worker
+  Count broker_ns{};           // the shard thread's time spent on the session
+  Count doorbells_sent{};      // wake-ups of the worker
+  Count doorbells_received{};  // wake-ups by the worker
+  Count bytes_copied{};        // by the channel, in either direction
+  Count payload_copies{};      // of them, how many were a payload or a part of one
+  Count parked{};              // answers that had to wait for room
 };
 
 class SessionObserver {

@@ -59,7 +59,7 @@ bool Session::take_frame() {
   }
   expect_lines();
   const abi::Frame frame = up_.frame(up_head_);
-  if (!check_frame(frame)) {
+  if (kChecks && !check_frame(frame)) {
     return false;
   }
   if (frame.kind == abi::FrameKind::kRequest) {
@@ -174,7 +174,7 @@ bool Session::copy_metadata(const abi::Frame& frame, const WorkerBytes& source,
   source.copy(0, {to, source.size()});
   meters_.bytes_copied += source.size();
   call.metadata_ = {to, source.size()};
-  if (!verify(call.metadata_, operation, operation.verify_request)) {
+  if (kChecks && !verify(call.metadata_, operation, operation.verify_request)) {
     end(abi::ViolationReason::kMetadataInvalid, frame.opcode);
     return false;
   }
@@ -257,7 +257,7 @@ void Session::take_answer(const abi::Frame& frame) {
   meters_.bytes_copied += metadata.size();
   const std::span<const std::byte> copy(core_.scratch.get(), metadata.size());
   const bool is_ok = frame.status == static_cast<uint8_t>(Status::kOk);
-  if (!copy.empty() &&
+  if (kChecks && !copy.empty() &&
       !verify(copy, operation, is_ok ? operation.verify_response : &verify_failure)) {
     end(abi::ViolationReason::kMetadataInvalid, frame.correlation);
     return;

@@ -204,6 +204,9 @@ void ShardLoop::run() {
       if (turns_ % kTurnsPerLook == 0) {
         share_cpus();
       }
+      if (turns_ % kTurnsPerCooling == 0) {
+        cool_idle();
+      }
     } else {
       wait();
     }
@@ -253,12 +256,14 @@ bool ShardLoop::turn() {
 }
 
 void ShardLoop::take_up(Session& session) {
-  const uint64_t start = core_.now_ns;
+  [[maybe_unused]] const uint64_t start = core_.now_ns;
   session.last_active_turn = turns_;
   // Alone it need not give way to others, and its worker is woken once for all.
   session.take_up(hot_.size() == 1 ? abi::kRingFrames : kFramesPerTurn);
   refresh_clock();
-  session.add_time(core_.now_ns - start);
+  if constexpr (kChecks) {
+    session.add_time(core_.now_ns - start);
+  }
 }
 
 void ShardLoop::flush_dirty() {
@@ -414,6 +419,15 @@ void ShardLoop::cool(Session& session) {
   // What was published before the worker could see the change comes without a doorbell.
   if (session.has_work()) {
     take_up(session);
+  }
+}
+
+void ShardLoop::cool_idle() {
+  // Backwards, since cooling takes a session out, and what it takes up may take out others.
+  for (size_t i = hot_.size(); i-- > 0;) {
+    if (i < hot_.size() && turns_ - hot_[i]->last_active_turn > kHotTurns) {
+      cool(*hot_[i]);
+    }
   }
 }
 

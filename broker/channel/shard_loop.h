@@ -46,7 +46,11 @@ class ShardLoop final : public Shard {
   static constexpr size_t kHotMax = 64;  // sessions looked at in every turn; the rest must ring
   static constexpr uint32_t kFramesPerTurn = 16;  // of one session, before the next has its turn
   static constexpr uint32_t kTurnsPerPoll = 16;   // busy turns between two looks at epoll
-  static constexpr uint64_t kPollNs = 5'000;      // the same while spinning
+  // A session that had nothing for so many busy turns, some milliseconds, must ring again: else
+  // each turn would look at all that were ever used. Looked for every so many turns.
+  static constexpr uint64_t kHotTurns = 4096;
+  static constexpr uint32_t kTurnsPerCooling = 1024;
+  static constexpr uint64_t kPollNs = 5'000;  // the same while spinning
   static constexpr size_t kEventsPerWait = 64;
   static constexpr uint32_t kTurnsPerLook = 64;  // busy turns between two looks at who is active
 
@@ -74,6 +78,7 @@ class ShardLoop final : public Shard {
   void run_timer(Timer& timer);
   void heat(Session& session);
   void cool(Session& session);
+  void cool_idle();
   Session* find(uint32_t session) const noexcept;
   void refresh_clock() noexcept;
 

@@ -1,5 +1,7 @@
 #include "broker/services/dispatcher.h"
 
+#include "broker/core/checks.h"
+
 namespace rtsup::broker {
 namespace {
 
@@ -19,7 +21,7 @@ void Dispatcher::handle(Call& call) {
   if (shut_) {
     return answer_failure(call, parts_.builder, abi::Reason::kShuttingDown);
   }
-  if (call.principal().kind == abi::PrincipalKind::kFunction) {
+  if (kChecks && call.principal().kind == abi::PrincipalKind::kFunction) {
     const uint32_t retry_ms = parts_.quota.admit(call.principal().function, parts_.timers.now_ns());
     if (retry_ms != 0) {
       return answer_failure(call, parts_.builder, abi::Reason::kCallsPerSecond, retry_ms);

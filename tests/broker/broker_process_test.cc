@@ -1,45 +1,26 @@
 // rtsup-broker as the supervisor starts it: descriptors 3 to 5, its shipped filter, sessions
 // attached over the link.
-#include <fcntl.h>
-#include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "tests/support/broker_process.h"
 
-#include <csignal>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
 #include <filesystem>
 #include <fstream>
 #include <thread>
 
-#include "abi/link.h"
 #include "abi/operation.h"
 #include "broker/testing/tables.h"
 #include "broker/testing/temp_folder.h"
-#include "manifest/disk_file_system.h"
-#include "manifest/load.h"
 #include "schemas/plan_generated.h"
 #include "schemas/session_generated.h"
 #include "sdk/channel_transport.h"
-#include "sys/memory.h"
-#include "sys/seccomp.h"
-#include "sys/socket.h"
 
 namespace rtsup {
 namespace {
 
 using broker::testing::TempFolder;
 using broker::testing::text_of;
-
-constexpr const char* kBroker = RTSUP_BUILD_DIR "/libexec/rtsup/rtsup-broker";
-
-sys::SealedMemfd broker_filter() {
-  const auto loaded = manifest::load_daemon_filter("daemon-broker", manifest::DiskFileSystem(),
-                                                   {.policy_folder = RTSUP_SOURCE_DIR "/policies"});
-  const auto compiled =
-      sys::compile_filter(loaded.filter.value(), sys::DefaultAction::kKillProcess);
-  return sys::SealedMemfd::create("filter", std::as_bytes(std::span(compiled.value()))).value();
-}
 
 // cart: everything under cart/ of both stores, may call pricing. pricing: nothing.
 sys::SealedMemfd base_plan(uint32_t version = 1) {
@@ -61,83 +42,15 @@ sys::SealedMemfd base_plan(uint32_t version = 1) {
       .value();
 }
 
-// A broker process; ended with the object at the latest.
-class BrokerProcess {
+// The broker, with sessions that the library serves.
+class BrokerProcess : public test::BrokerProcess {
  public:
-  BrokerProcess(const std::string& state_folder, int plan, int filter) {
-    sys::SocketPair pair = sys::create_seqpacket_pair().value();
-    // Out of the way of 3 to 5 first, so that moving one does not close another.
-    const sys::UniqueFd high[] = {sys::duplicate(pair.second.get(), 20).value(),
-                                  sys::duplicate(plan, 20).value(),
-                                  sys::duplicate(filter, 20).value()};
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-      for (int i = 0; i < 3; ++i) {
-        ::dup2(high[i].get(), 3 + i);
-      }
-      ::execl(kBroker, "rtsup-broker", "--state", state_folder.c_str(), nullptr);
-      ::_exit(127);
-    }
-    link_ = std::move(pair.first);
-  }
-  ~BrokerProcess() {
-    if (pid_ > 0) {
-      ::kill(pid_, SIGKILL);
-      ::waitpid(pid_, nullptr, 0);
-    }
-  }
-
-  abi::LinkReport next() {
-    for (;;) {
-      abi::LinkReport report{};
-      auto received = sys::receive_record(link_.get(), report, 1, sys::Wait::kYes);
-      EXPECT_TRUE(received);
-      if (!received || report.verb != abi::LinkReportVerb::kJoined) {  // which comes at any time
-        return report;
-      }
-    }
-  }
-  void tell(abi::LinkCommandVerb verb, uint32_t session, uint64_t number = 0) {
-    abi::LinkCommand command{};
-    command.magic = abi::kLinkMagic;
-    command.verb = verb;
-    command.session = session;
-    command.number = number;
-    EXPECT_TRUE(sys::send_record(link_.get(), command));
-  }
-  // The worker's side of a new session.
+  using test::BrokerProcess::BrokerProcess;
   std::unique_ptr<sdk::ChannelTransport> attach(
       uint32_t session, uint32_t function,
       abi::PrincipalKind kind = abi::PrincipalKind::kFunction) {
-    sys::SocketPair pair = sys::create_seqpacket_pair().value();
-    EXPECT_TRUE(sys::shutdown_socket(pair.first.get(), sys::Direction::kRead));
-    abi::LinkCommand command{};
-    command.magic = abi::kLinkMagic;
-    command.verb = abi::LinkCommandVerb::kAttach;
-    command.session = session;
-    command.function = function;
-    command.principal = kind;
-    command.epoch = 1;
-    const int fd = pair.first.get();
-    EXPECT_TRUE(sys::send_record(link_.get(), command, std::span(&fd, 1)));
-    auto transport = sdk::ChannelTransport::attach(std::move(pair.second), host::kAttachTimeoutNs);
-    EXPECT_TRUE(transport);
-    EXPECT_EQ(next().verb, abi::LinkReportVerb::kAttached);
-    return transport ? std::move(*transport) : nullptr;
+    return sdk::ChannelTransport::create(test::BrokerProcess::attach({session, function, kind}));
   }
-  int wait_exit() {
-    int status = -1;
-    EXPECT_EQ(::waitpid(pid_, &status, 0), pid_);
-    pid_ = -1;
-    return status;
-  }
-  void hang_up() { link_.reset(); }
-  pid_t pid() const { return pid_; }
-
- private:
-  pid_t pid_ = -1;
-  sys::UniqueFd link_;
 };
 
 struct Reply {
@@ -186,7 +99,7 @@ class BrokerProcessTest : public ::testing::Test {
 
   TempFolder folder_;
   sys::SealedMemfd plan_ = base_plan();
-  sys::SealedMemfd filter_ = broker_filter();
+  sys::SealedMemfd filter_ = test::broker_filter();
 };
 
 TEST_F(BrokerProcessTest, ServesBothStoresUnderItsFilterAndKeepsTheDurableOne) {

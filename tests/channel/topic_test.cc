@@ -223,7 +223,9 @@ TEST_F(TopicTest, WhatIsGivenCanOnlyBeRead) {
     const auto worker = ready(sdk::ChannelTransport::create(std::move(by_hand.regions)));
     Sink sink;
     publish(0, 'a', 0, sink);  // its descriptor comes before it
-    auto window = sdk::receive_window(socket);
+    auto delivery = sdk::receive_delivery(socket);
+    ASSERT_TRUE(delivery.has_value());
+    const auto window = sdk::window_of(*delivery);
     ASSERT_TRUE(window.has_value());
     EXPECT_EQ(window->kind, abi::ItemKind::kTopic);
     EXPECT_EQ(window->window, 2 * abi::kWindowsMax + 1);

@@ -3,6 +3,7 @@
 import unittest
 
 import lint
+import threats
 
 RULES = lint.Rules("""
 [layers]
@@ -62,6 +63,18 @@ class LintTest(unittest.TestCase):
         self.assertFalse(faults("words", "sys/x.cc", "  syscall(SYS_gettid);\n"))
         self.assertTrue(faults("words", "abi/x.cc", "f();  // NOL" + "INT\n"))
         self.assertFalse(faults("words", "abi/x.cc", "f();  // NOL" + "INT(bugprone-x): because\n"))
+
+    def test_threats(self):
+        def check(row):
+            document = "## Rules of the channel\n| rule | where | tests and attacks |\n| --- | --- | --- |\n" + row + "\n## Open\n"
+            return threats.check(document, {"a/b.cc": "void go() {}"}.get, {"XTest.Holds"}, {"bad-offset"})
+        self.assertFalse(check("| 1 | `a/b.cc` (`go`) | `XTest.Holds`, `bad-offset` |"))
+        self.assertTrue(check("| 1 | `a/c.cc` | `XTest.Holds`, `bad-offset` |"))
+        self.assertTrue(check("| 1 | `a/b.cc` (`come`) | `XTest.Holds`, `bad-offset` |"))
+        self.assertTrue(check("| 1 | `a/b.cc` | `XTest.Fails`, `bad-offset` |"))
+        self.assertTrue(check("| 1 | `a/b.cc` | `bad-offset`, `bad-length` |"))
+        self.assertTrue(check("| 1 | `a/b.cc` | `XTest.Holds` |"))
+        self.assertTrue(check("| 1 | `a/b.cc` | none |"))
 
 
 if __name__ == "__main__":

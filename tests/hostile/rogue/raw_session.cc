@@ -60,22 +60,31 @@ RawSession::RawSession() {
   int fds[abi::kSessionItemsMax];
   std::memcpy(fds, CMSG_DATA(rights), rights->cmsg_len - CMSG_LEN(0));
   for (uint32_t i = 0; i < message.item_count && i < abi::kSessionItemsMax; ++i) {
-    const abi::SessionItem& item = message.items[i];
-    if (item.kind == abi::ItemKind::kDoorbell) {
-      doorbell_ = fds[i];
-      continue;
-    }
-    if (item.kind == abi::ItemKind::kUp) {
-      up_ = map(fds[i], item.bytes, PROT_READ | PROT_WRITE);
-    } else if (item.kind == abi::ItemKind::kDown) {
-      down_ = map(fds[i], item.bytes, PROT_READ);
-    }
-    ::close(fds[i]);
+    take(message.items[i], fds[i]);
   }
-  if (up_ == nullptr || down_ == nullptr || doorbell_ < 0) {
+  if (up_ == nullptr || down_ == nullptr || shard_ == nullptr || doorbell_ < 0) {
     ::_exit(kExitNoMapping);
   }
   acknowledge(message.epoch);
+}
+
+void RawSession::take(const abi::SessionItem& item, int fd) {
+  switch (item.kind) {
+    case abi::ItemKind::kDoorbell:
+      doorbell_ = fd;
+      return;
+    case abi::ItemKind::kUp:
+      up_ = map(up_fd_ = fd, item.bytes, PROT_READ | PROT_WRITE);
+      return;
+    case abi::ItemKind::kDown:
+      down_ = map(down_fd_ = fd, item.bytes, PROT_READ);
+      return;
+    case abi::ItemKind::kShard:
+      shard_ = map(shard_fd_ = fd, item.bytes, PROT_READ);
+      return;
+    default:
+      ::close(fd);
+  }
 }
 
 void RawSession::acknowledge(uint64_t epoch) {
@@ -107,6 +116,8 @@ void RawSession::publish(abi::Frame frame) {
   ring();
 }
 
+bool RawSession::has_room() const { return tail - down().up_head.load() < abi::kRingFrames; }
+
 bool RawSession::receive(abi::Frame& frame, bool wait) {
   while (down().response_tail.load() == head_) {
     if (!wait) {
@@ -128,10 +139,24 @@ bool RawSession::receive(abi::Frame& frame, bool wait) {
       ::_exit(0);
     }
   }
-  const auto* const ring_start = reinterpret_cast<const abi::Frame*>(down_ + abi::kRingOffset);
-  frame = ring_start[head_ & (abi::kRingFrames - 1)];
+  frame = peek(head_);
   up().down_head.store(++head_);
   return true;
+}
+
+abi::Frame RawSession::peek(uint64_t index) const {
+  const auto* const ring_start = reinterpret_cast<const abi::Frame*>(down_ + abi::kRingOffset);
+  return ring_start[index & (abi::kRingFrames - 1)];
+}
+
+uint8_t RawSession::ask(const abi::Frame& request) {
+  publish(request);
+  abi::Frame answer;
+  do {
+    receive(answer);
+    release(answer);
+  } while (answer.kind != abi::FrameKind::kResponse || answer.correlation != request.correlation);
+  return answer.status;
 }
 
 void RawSession::release(const abi::Frame& frame) {
@@ -142,7 +167,7 @@ void RawSession::release(const abi::Frame& frame) {
 
 abi::Range RawSession::put(std::span<const std::byte> bytes) {
   const auto room = static_cast<uint32_t>((bytes.size() + 63) & ~size_t{63});
-  if (arena_next_ + room > abi::kRegionBytes) {
+  if (arena_next_ + room > kOwnPlace) {
     arena_next_ = abi::kArenaOffset;
   }
   std::memcpy(up_ + arena_next_, bytes.data(), bytes.size());
@@ -162,19 +187,19 @@ std::string_view RawSession::payload(const abi::Frame& frame) const {
 void RawSession::report_ready() {
   flatbuffers::FlatBufferBuilder table;
   table.Finish(abi::CreateSessionReadyRequest(table));
-  abi::Frame frame;
-  frame.correlation = correlation_++;
-  frame.opcode = 0xF001;
-  frame.metadata = put(table);
-  publish(frame);
+  publish(request(kSessionReady, table));
 }
 
 abi::Frame RawSession::echo_request() {
   flatbuffers::FlatBufferBuilder table;
   table.Finish(abi::CreateEchoRequest(table));
+  return request(kEcho, table);
+}
+
+abi::Frame RawSession::request(uint16_t opcode, const flatbuffers::FlatBufferBuilder& table) {
   abi::Frame frame;
   frame.correlation = correlation_++;
-  frame.opcode = 0xF102;
+  frame.opcode = opcode;
   frame.metadata = put(table);
   return frame;
 }

@@ -1,0 +1,91 @@
+// rtsup-bench-flood: what a function notices of a neighbour that asks without end. Two instances of
+// the measuring function under a whole base: one calls 1,000 times a second in an open loop, each
+// time counted from when it was due; the other one is quiet in one turn and floods, 32 calls deep,
+// in the next.
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bench/ipc/base.h"
+#include "bench/ipc/stopwatch.h"
+#include "bench/peers/server_process.h"
+
+namespace rtsup::bench {
+namespace {
+
+constexpr int kTurns = 6;
+constexpr uint32_t kArrivals = 4000;
+constexpr uint32_t kRate = 1000;
+constexpr uint32_t kFloodMs = 5200;          // longer than the arrivals take
+constexpr uint64_t kGatherNs = 400'000'000;  // until both have been asked
+
+std::optional<Histogram> arrivals(Base& base, bool flooded) {
+  const uint64_t start = monotonic_ns() + kGatherNs;
+  std::thread flood;
+  if (flooded) {
+    flood = std::thread([&base] {
+      static_cast<void>(base.invoke("flood 64 " + std::to_string(kFloodMs) + " 32"));
+    });
+  }
+  const auto answers = base.invoke("arrivals 64 " + std::to_string(kArrivals) + " " +
+                                   std::to_string(kRate) + " " + std::to_string(start));
+  if (flood.joinable()) {
+    flood.join();
+  }
+  const auto report = answers ? CallerReport::parse(answers->front()) : std::nullopt;
+  return report ? std::optional(report->latency) : std::nullopt;
+}
+
+double microseconds(uint64_t ns) { return static_cast<double>(ns) / 1000; }
+
+void print(const char* name, const Histogram& all) {
+  std::printf("| %s | %.0f us | %.0f us | %.0f us | %.0f us |\n", name,
+              microseconds(all.quantile(0.5)), microseconds(all.quantile(0.99)),
+              microseconds(all.quantile(0.999)), microseconds(all.max()));
+}
+
+int run() {
+  Base base(Regime::kAnywhere, 2);
+  if (const auto fault = base.open()) {
+    std::fprintf(stderr, "not measured: %s\n", fault->c_str());
+    return 0;
+  }
+  if (!base.invoke("prepare 64")) {
+    std::fprintf(stderr, "not measured: the measuring function failed\n");
+    return 1;
+  }
+  Histogram alone;
+  Histogram beside;
+  std::vector<double> ratios;
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const bool flood_first = turn % 2 != 0;
+    auto first = arrivals(base, flood_first);
+    auto second = arrivals(base, !flood_first);
+    if (!first || !second) {
+      std::fprintf(stderr, "not measured: the measuring function failed\n");
+      return 1;
+    }
+    const Histogram& quiet = flood_first ? *second : *first;
+    const Histogram& flooded = flood_first ? *first : *second;
+    alone.merge(quiet);
+    beside.merge(flooded);
+    ratios.push_back(static_cast<double>(flooded.quantile(0.99)) /
+                     static_cast<double>(quiet.quantile(0.99)));
+  }
+  std::sort(ratios.begin(), ratios.end());
+  std::printf("\n| state.get 64 B, due 1,000 times a second | p50 | p99 | p99.9 | max |\n");
+  std::printf("| --- | --- | --- | --- | --- |\n");
+  print("alone", alone);
+  print("beside a flood", beside);
+  std::printf(
+      "\nratio of the p99: %.2f (%.2f to %.2f), goal <= 2; p99.9 beside a flood: goal <= 1 ms\n",
+      ratios[ratios.size() / 2], ratios.front(), ratios.back());
+  return 0;
+}
+
+}  // namespace
+}  // namespace rtsup::bench
+
+int main() { return rtsup::bench::run(); }
