@@ -25,10 +25,6 @@ size_t count_cpus() noexcept {
              : static_cast<size_t>(CPU_COUNT(&allowed));
 }
 
-abi::ShardPage& page_of(const sys::WritableRegion& region) noexcept {
-  return *reinterpret_cast<abi::ShardPage*>(region.mapping.bytes().data());
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Shard>> Shard::create(const ShardOptions& options, CallHandler& handler,
@@ -55,9 +51,9 @@ ShardLoop::~ShardLoop() {
 
 Result<void> ShardLoop::open() {
   RTSUP_ASSIGN(page_, sys::create_writable_region("rtsup-shard", abi::kHeaderBytes));
-  abi::ShardPage& page = page_of(page_);
-  page.magic = abi::kShardMagic;
-  page.epoch = options_.epoch_page;
+  abi::ShardPage& made = page();
+  made.magic = abi::kShardMagic;
+  made.epoch = options_.epoch_page;
   RTSUP_ASSIGN(epoll_, sys::Epoll::create());
   RTSUP_ASSIGN(wake_, sys::EventFd::create());
   RTSUP_TRY(epoll_.add(wake_.fd(), EPOLLIN, kWakeToken));
@@ -194,7 +190,7 @@ void ShardLoop::each_page(FunctionIndex function, const std::function<void(Sessi
 void ShardLoop::run() {
   // Without it no worker trusts its runtime page; nothing else depends on it.
   sys::OwnerMark mark;
-  static_cast<void>(mark.set(page_of(page_).owner));
+  static_cast<void>(mark.set(page().owner));
   refresh_clock();
   while (!stopping_.load()) {
     if (turn()) {
@@ -334,10 +330,9 @@ bool ShardLoop::spin(uint64_t budget_ns) {
 }
 
 bool ShardLoop::sleep() {
-  abi::ShardPage& page = page_of(page_);
-  page.asleep.store(1);
+  page().asleep.store(1);
   if (has_hot_work()) {
-    page.asleep.store(0);
+    page().asleep.store(0);
     return true;
   }
   arm_timer();
@@ -359,7 +354,7 @@ void ShardLoop::poll(std::chrono::nanoseconds timeout) {
   epoll_event ready[kEventsPerWait];
   const auto events = epoll_.wait(ready, timeout);
   if (timeout.count() != 0) {
-    page_of(page_).asleep.store(0);
+    page().asleep.store(0);
   }
   refresh_clock();
   if (!events) {
@@ -429,85 +424,6 @@ void ShardLoop::cool_idle() {
       cool(*hot_[i]);
     }
   }
-}
-
-// ---- descriptors, timers, posted work ----
-
-Result<void> ShardLoop::watch(int fd, std::function<void()> readable) {
-  RTSUP_TRY(epoll_.add(fd, EPOLLIN, static_cast<uint64_t>(fd)));
-  watched_[fd] = std::move(readable);
-  return {};
-}
-
-void ShardLoop::unwatch(int fd) {
-  if (watched_.erase(fd) != 0) {
-    static_cast<void>(epoll_.remove(fd));
-  }
-}
-
-void ShardLoop::stop() noexcept {
-  stopping_.store(true);
-  static_cast<void>(wake_.notify());
-}
-
-void ShardLoop::post(std::function<void()> work) {
-  {
-    const std::lock_guard lock(posted_mutex_);
-    posted_.push_back(std::move(work));
-  }
-  has_posted_.store(true);
-  if (page_of(page_).asleep.load() != 0) {
-    static_cast<void>(wake_.notify());
-  }
-}
-
-void ShardLoop::run_posted() {
-  {
-    const std::lock_guard lock(posted_mutex_);
-    has_posted_.store(false);
-    running_.swap(posted_);
-  }
-  for (const auto& work : running_) {
-    work();
-  }
-  running_.clear();
-}
-
-uint64_t ShardLoop::at(uint64_t when_ns, std::function<void()> work) {
-  if (free_timers_.empty()) {
-    core_.deadlines.reserve_more(1);
-    auto made = std::make_unique<Timer>();
-    made->loop = this;
-    made->index = static_cast<uint32_t>(timers_.size());
-    free_timers_.push_back(made->index);
-    timers_.push_back(std::move(made));
-  }
-  Timer& timer = *timers_[free_timers_.back()];
-  free_timers_.pop_back();
-  timer.work = std::move(work);
-  ++timer.generation;
-  core_.deadlines.arm(timer, when_ns);
-  return (uint64_t{timer.generation} << 32) | (timer.index + 1);
-}
-
-void ShardLoop::cancel(uint64_t number) {
-  const auto index = static_cast<uint32_t>(number) - 1;
-  if (index >= timers_.size()) {
-    return;
-  }
-  Timer& timer = *timers_[index];
-  if (timer.is_armed() && timer.generation == static_cast<uint32_t>(number >> 32)) {
-    core_.deadlines.disarm(timer);
-    timer.work = nullptr;
-    free_timers_.push_back(index);
-  }
-}
-
-void ShardLoop::run_timer(Timer& timer) {
-  const auto work = std::move(timer.work);
-  timer.work = nullptr;
-  free_timers_.push_back(timer.index);
-  work();
 }
 
 }  // namespace rtsup::broker::channel

@@ -81,6 +81,9 @@ class ShardLoop final : public Shard {
   void cool_idle();
   Session* find(uint32_t session) const noexcept;
   void refresh_clock() noexcept;
+  [[nodiscard]] abi::ShardPage& page() const noexcept {
+    return *reinterpret_cast<abi::ShardPage*>(page_.mapping.bytes().data());
+  }
 
   const ShardOptions options_;
   ShardCore core_;
