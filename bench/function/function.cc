@@ -77,15 +77,11 @@ class Measure : public rtsup::Function {
       return take(event);
     }
     const Request request = parse(event.text());
-    if (request.verb == "subscribe") {
-      received_cpu_ns_ = own_cpu_ns();
-      return bus_.subscribe(kTopic);
+    if (request.verb == "config" || request.verb == "number") {
+      return measure_page(request, reply);
     }
-    if (request.verb == "received") {
-      return report_received(request, reply);
-    }
-    if (request.verb == "publish") {
-      return publish(request, reply);
+    if (request.verb == "subscribe" || request.verb == "received" || request.verb == "publish") {
+      return measure_topic(request, reply);
     }
     const std::string key = "item-" + std::to_string(request.bytes);
     const std::vector<std::byte> value(request.bytes, std::byte{'v'});
@@ -132,6 +128,13 @@ class Measure : public rtsup::Function {
         return code == RTSUP_OK ? rtsup::Status() : answer.to_status(code);
       });
     }
+    return {RTSUP_INVALID_ARGUMENT, "BAD_REQUEST",
+            "prepare, get or echo, then bytes, calls, depth and start"};
+  }
+
+ private:
+  // What is read from the runtime page.
+  rtsup::Status measure_page(const Request& request, rtsup::Reply& reply) {
     if (request.verb == "config") {
       return measure(request, reply, []() -> rtsup::Status {
         char room[64];
@@ -143,19 +146,25 @@ class Measure : public rtsup::Function {
         return {static_cast<rtsup_status>(code == RTSUP_OK && !right ? RTSUP_DATA_LOSS : code)};
       });
     }
-    if (request.verb == "number") {
-      return measure(request, reply, []() -> rtsup::Status {
-        uint64_t given = 0;
-        const int code = rtsup_sequencer_next(RTSUP_LITERAL("ids"), RTSUP_LITERAL("order"), 1,
-                                              nullptr, &given, nullptr);
-        return {static_cast<rtsup_status>(code)};
-      });
-    }
-    return {RTSUP_INVALID_ARGUMENT, "BAD_REQUEST",
-            "prepare, get or echo, then bytes, calls, depth and start"};
+    return measure(request, reply, []() -> rtsup::Status {
+      uint64_t given = 0;
+      const int code = rtsup_sequencer_next(RTSUP_LITERAL("ids"), RTSUP_LITERAL("order"), 1,
+                                            nullptr, &given, nullptr);
+      return {static_cast<rtsup_status>(code)};
+    });
   }
 
- private:
+  rtsup::Status measure_topic(const Request& request, rtsup::Reply& reply) {
+    if (request.verb == "subscribe") {
+      received_cpu_ns_ = own_cpu_ns();
+      return bus_.subscribe(kTopic);
+    }
+    if (request.verb == "received") {
+      return report_received(request, reply);
+    }
+    return publish(request, reply);
+  }
+
   rtsup::Status take(const rtsup::Event& event) {
     uint64_t sent = 0;
     std::memcpy(&sent, event.bytes().data(), sizeof sent);
@@ -188,7 +197,7 @@ class Measure : public rtsup::Function {
         pending.push_back(rtsup::begin_publish(bus_, kTopic, message));
       }
       for (auto& one : pending) {
-        const rtsup::Status status = one.wait().status();
+        rtsup::Status status = one.wait().status();
         if (status.ok()) {
           ++done;
         } else if (status.code() != RTSUP_RESOURCE_EXHAUSTED) {

@@ -19,6 +19,9 @@ bool wants_colour() {
 }  // namespace
 
 void print(std::string_view text) {
+  if (text.empty()) {
+    return;  // it may have no address, which fwrite() does not take
+  }
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
     std::_Exit(static_cast<int>(supervisor::ExitCode::kFunctionFailed));
   }
