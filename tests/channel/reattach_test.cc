@@ -41,7 +41,7 @@ class ReattachTest : public ::testing::Test {
   }
 
   std::future<sdk::Answer> call(uint16_t opcode, std::string payload = {}) {
-    return std::async(std::launch::async, [this, opcode, payload] {
+    return std::async(std::launch::async, [this, opcode, payload = std::move(payload)] {
       return worker_->call({.opcode = opcode,
                             .metadata = bytes_of("table"),
                             .payload = bytes_of(payload),
@@ -320,8 +320,10 @@ class Caller {
 };
 
 TEST_F(ReattachTest, ManyThreadsGoOnWhileBasesComeAndGo) {
+  constexpr int kCallers = 4;
   std::vector<std::unique_ptr<Caller>> callers;
-  for (int i = 0; i < 4; ++i) {
+  callers.reserve(kCallers);
+  for (int i = 0; i < kCallers; ++i) {
     callers.push_back(std::make_unique<Caller>(*worker_, i));
   }
   for (uint64_t epoch = 2; epoch < 40; ++epoch) {

@@ -93,14 +93,14 @@ BaseTraces BaseFixture::traces() const {
 }
 
 std::string BaseFixture::write(const std::string& file, const std::string& text) const {
-  const std::string whole = path(file);
+  std::string whole = path(file);
   fs::create_directories(fs::path(whole).parent_path());
   std::ofstream(whole, std::ios::binary) << text;
   return whole;
 }
 
 std::string BaseFixture::place(const std::string& built, const std::string& file) const {
-  const std::string whole = path(file);
+  std::string whole = path(file);
   fs::create_directories(fs::path(whole).parent_path());
   fs::copy_file(RTSUP_BUILD_DIR "/test-functions/" + built, whole + ".new",
                 fs::copy_options::overwrite_existing);
@@ -138,7 +138,7 @@ Outcome BaseFixture::rtsup_here(std::vector<std::string> arguments) const {
 
 Outcome BaseFixture::start(const std::string& manifest_text) {
   // A start that fails leaves nothing to stop: TearDown() looks whether that is so.
-  const Outcome started = rtsup({"start", "--detach", write("manifest.json", manifest_text)});
+  Outcome started = rtsup({"start", "--detach", write("manifest.json", manifest_text)});
   running_ = started.code == kExitOk;
   return started;
 }

@@ -210,8 +210,12 @@ int hammered(std::string_view rest, rtsup_reply* reply) {
     const bool found = answer.raw.found != 0;
     if (status != RTSUP_OK || written[i] == 'x' || (written[i] == 'o' && !found) ||
         (written[i] == 'a' && found)) {
-      return answer_text(reply, key + " " + written[i] + (found ? " is there: " : " is absent: ") +
-                                    outcome(status, answer) + " " + first_failure);
+      std::string found_out = key + " ";
+      found_out += written[i];
+      found_out += found ? " is there: " : " is absent: ";
+      found_out += outcome(status, answer) + " ";
+      found_out += first_failure;
+      return answer_text(reply, found_out);
     }
     counts[0] += written[i] == 'o' ? 1 : 0;
     counts[1] += written[i] == 'a' ? 1 : 0;
