@@ -128,6 +128,7 @@ TEST_F(PageTest, AReaderNeverSeesHalfOfAChange) {
   std::atomic<bool> over{false};
   std::atomic<uint64_t> seen{0};
   std::vector<std::jthread> readers;
+  readers.reserve(2);
   for (int i = 0; i < 2; ++i) {
     readers.emplace_back([&] {
       while (!over.load()) {
@@ -222,6 +223,7 @@ TEST_F(PageTest, ThreadsNeverTakeTheSameValue) {
   std::atomic<uint64_t> count{0};
   std::vector<std::vector<uint64_t>> taken(3);
   std::vector<std::jthread> takers;
+  takers.reserve(taken.size());
   for (auto& mine : taken) {
     takers.emplace_back([&] {
       while (!over.load()) {
