@@ -38,7 +38,7 @@ std::vector<std::string> merged_environment(const std::map<std::string, std::str
     }
   }
   for (const auto& [name, value] : extra) {
-    merged.push_back(name + "=" + value);
+    merged.push_back(std::string(name).append("=").append(value));
   }
   return merged;
 }

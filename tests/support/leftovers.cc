@@ -61,7 +61,7 @@ void add_mentions(const std::string& file, const std::string& what, const std::s
                   std::vector<std::string>& found) {
   for (const std::string& line : lines_of(file)) {
     if (line.find(needle) != std::string::npos) {
-      found.push_back(what + " " + line);
+      found.push_back(std::string(what).append(" ").append(line));
     }
   }
 }
