@@ -54,8 +54,11 @@ bool Sessions::drain(uint32_t number) {
     return false;
   }
   found->second.draining = true;
-  const bool waits = std::find(waiting_.begin(), waiting_.end(), number) != waiting_.end();
-  return waits || broker_->send(abi::LinkCommandVerb::kDrain, number).has_value();
+  if (std::find(waiting_.begin(), waiting_.end(), number) == waiting_.end()) {
+    waiting_.push_back(number);
+    give_waiting();
+  }
+  return true;
 }
 
 void Sessions::remove(uint32_t number) {
@@ -101,7 +104,7 @@ void Sessions::give_waiting() {
   });
 }
 
-// False when the link has no room for all of it.
+// What the broker has no session of yet is attached. False when the link has no room for all.
 bool Sessions::give_all() {
   for (; !removed_.empty(); removed_.pop_front()) {
     if (!broker_->send(abi::LinkCommandVerb::kDetach, removed_.front())) {

@@ -166,6 +166,9 @@ TEST_F(SessionsTest, AFullLinkOnlyDelaysWhatTheBrokerMustHear) {
   const uint32_t session = add();
   EXPECT_EQ(broker.next().verb, abi::LinkCommandVerb::kAttach);
   broker.fill();
+  EXPECT_TRUE(sessions_.drain(session));
+  run_until_it_came(broker, abi::LinkCommandVerb::kDrain);
+  broker.fill();
   sessions_.remove(session);
   run_until_it_came(broker, abi::LinkCommandVerb::kDetach);
   EXPECT_TRUE(broker.is_quiet());
