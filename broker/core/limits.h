@@ -33,6 +33,8 @@ inline constexpr size_t kSequencerPendingMax = 4096;
 inline constexpr size_t kInvokeQueueMax = 256;
 // Invocations of all functions under way or waiting.
 inline constexpr size_t kInvokePendingMax = 8192;
+// Calls of one shard that another one has. Beyond it they are refused.
+inline constexpr size_t kForwardedPendingMax = 4096;
 // How deep events may nest. A caller that hides its depth is bounded by the event slots that each
 // level occupies, and by its own deadline, which every level inherits.
 inline constexpr uint32_t kInvokeDepthMax = 16;

@@ -1,0 +1,105 @@
+// Forwarder: takes calls to the shard that owns what they are about, and their answers back. With
+// one shard there is none. A call is checked, limited and metered where its session is; only then
+// it is forwarded, with its payload copied, so that the other thread never reads a worker's memory.
+// Owns:    a fixed number of calls under way. The shards' Posts and the table of handlers must
+//          outlive it.
+// Errors:  TOO_MANY_CALLS when all places are taken, NO_MEMORY for a payload that can not be
+//          copied.
+// Threads: its shard's; a forwarded call is handled and answered on the owner's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "broker/access/access.h"
+#include "broker/core/answer.h"
+#include "broker/core/call.h"
+#include "broker/core/pool.h"
+#include "broker/core/post.h"
+
+namespace rtsup::broker {
+
+// What the owner's side does with a call that was granted.
+class GrantedCalls {
+ public:
+  virtual ~GrantedCalls() = default;
+  virtual void serve(Call& call, const Decision& decision) = 0;
+};
+
+class Forwarder {
+ public:
+  // One shard as the others reach it.
+  struct Shard {
+    Post* post = nullptr;
+    GrantedCalls* calls = nullptr;
+  };
+  // `shards`: all of them, filled before the first call; `own`: position of this one.
+  Forwarder(const std::vector<Shard>& shards, uint32_t own, AnswerBuilder& builder);
+  Forwarder(const Forwarder&) = delete;
+  Forwarder& operator=(const Forwarder&) = delete;
+
+  // The call is answered by `owner`, which is not this shard.
+  void forward(Call& call, const Decision& decision, uint32_t owner);
+  size_t pending() const noexcept { return pending_.taken(); }
+
+ private:
+  // A payload in private memory.
+  class Copied final : public Payload {
+   public:
+    // False without memory.
+    bool take(const Payload& payload);
+    void clear() noexcept { value_ = {}; }
+    [[nodiscard]] size_t size() const noexcept override { return value_.size(); }
+    void copy(size_t offset, std::span<std::byte> out) const noexcept override;
+    [[nodiscard]] const ValueRef& value() const noexcept { return value_; }
+
+   private:
+    ValueRef value_;
+  };
+
+  // Belongs to the origin's thread until it is posted, then to the owner's until it is answered,
+  // then to the origin's again. What it refers to in the original call never changes meanwhile.
+  class Forwarded final : public Call {
+   public:
+    explicit Forwarded(Forwarder& forwarder) : forwarder_(&forwarder) {}
+    void go(Call& origin, const Decision& decision, const Shard& owner);
+
+    [[nodiscard]] const abi::Operation& operation() const noexcept override {
+      return origin_->operation();
+    }
+    [[nodiscard]] const Principal& principal() const noexcept override {
+      return origin_->principal();
+    }
+    [[nodiscard]] std::span<const std::byte> metadata() const noexcept override {
+      return origin_->metadata();
+    }
+    [[nodiscard]] const Payload& payload() const noexcept override { return payload_; }
+    [[nodiscard]] uint64_t deadline_ns() const noexcept override { return origin_->deadline_ns(); }
+    [[nodiscard]] uint32_t depth() const noexcept override { return origin_->depth(); }
+    void answer(Status status, std::span<const std::byte> metadata, ValueRef value) override;
+    void answer_from(Status status, std::span<const std::byte> metadata,
+                     const Payload& payload) override;
+    bool take(const Payload& payload) { return payload_.take(payload); }
+
+   private:
+    void come_back();
+
+    Forwarder* forwarder_;
+    Call* origin_ = nullptr;
+    GrantedCalls* calls_ = nullptr;
+    Decision decision_;
+    Copied payload_;
+    Status status_ = Status::kOk;
+    std::vector<std::byte> answer_;  // keeps its memory for the next one
+    ValueRef value_;
+    bool lacks_memory_ = false;  // for the answer's payload
+  };
+
+  const std::vector<Shard>& shards_;
+  const uint32_t own_;
+  AnswerBuilder& builder_;
+  Pool<Forwarded> pending_;
+};
+
+}  // namespace rtsup::broker
