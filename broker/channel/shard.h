@@ -32,6 +32,7 @@ struct ShardOptions {
   // across CPUs takes, or two sleepers never come to spin again (abi/spin.h).
   uint32_t spin_ns = 120'000;
   uint32_t worker_spin_ns = 120'000;
+  uint32_t shards = 1;           // that share the CPUs
   bool spin_on_one_cpu = false;  // for tests: spin even when the thread may use one CPU only
   uint64_t attach_timeout_ns = 10'000'000'000;
   uint64_t unread_timeout_ns = 5'000'000'000;  // a full ring without progress of its reader
@@ -57,11 +58,10 @@ struct SessionReading {
   bool ready = false;
 };
 
-class Shard : public Post, public Timers, public Directory, public Pages {
+// Where the supervisor's sessions live: one shard, or several that share them.
+class SessionHost {
  public:
-  static Result<std::unique_ptr<Shard>> create(const ShardOptions& options, CallHandler& handler,
-                                               SessionObserver& observer);
-
+  virtual ~SessionHost() = default;
   // Makes the regions and sends them through the socket. Gives the down region's descriptor, for
   // the supervisor.
   virtual Result<sys::UniqueFd> attach(Attachment attachment) = 0;
@@ -70,12 +70,19 @@ class Shard : public Post, public Timers, public Directory, public Pages {
   virtual void detach(SessionId session) = 0;
   // Sends no more events; tells the observer when none is in flight, and asks the worker to leave.
   virtual void drain(SessionId session) = 0;
-  // Ends a session for a reason found outside of the channel, such as an exceeded quota.
-  virtual void end(SessionId session, abi::ViolationReason reason, uint64_t number) = 0;
   // While sessions of a broker before are still being attached, calls wait for functions that have
   // none yet.
   virtual void expect_sessions(bool more) = 0;
   virtual void each_session(const std::function<void(const SessionReading&)>& visit) const = 0;
+};
+
+class Shard : public Post, public Timers, public Directory, public Pages, public SessionHost {
+ public:
+  static Result<std::unique_ptr<Shard>> create(const ShardOptions& options, CallHandler& handler,
+                                               SessionObserver& observer);
+
+  // Ends a session for a reason found outside of the channel, such as an exceeded quota.
+  virtual void end(SessionId session, abi::ViolationReason reason, uint64_t number) = 0;
 
   // Calls `readable` whenever `fd` is (level-triggered). The caller keeps the descriptor open until
   // unwatch().

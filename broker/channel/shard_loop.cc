@@ -61,8 +61,9 @@ Result<void> ShardLoop::open() {
   RTSUP_TRY(epoll_.add(timer_.fd(), EPOLLIN | EPOLLET, kTimerToken));
   // Two that spin need two CPUs; with one, spinning only keeps the other side from running.
   const size_t cpus = count_cpus();
-  const bool may_spin = options_.spin_on_one_cpu || cpus > 1;
-  spare_cpus_ = options_.spin_on_one_cpu ? SIZE_MAX : cpus - 1;
+  const bool may_spin = options_.spin_on_one_cpu || cpus > options_.shards;
+  spare_cpus_ =
+      options_.spin_on_one_cpu ? SIZE_MAX : cpus - std::min<size_t>(cpus, options_.shards);
   spin_ns_ = may_spin ? options_.spin_ns : 0;
   core_.worker_spin_ns = may_spin ? options_.worker_spin_ns : 0;
   refresh_clock();

@@ -138,7 +138,7 @@ Result<void> Broker::assemble_config(const std::string& state_folder) {
 }
 
 Result<void> Broker::run() {
-  RTSUP_TRY(link_.serve(*shard_));
+  RTSUP_TRY(link_.serve(*shard_, *shard_));
   shard_->run();
   return {};
 }

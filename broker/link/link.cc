@@ -58,9 +58,10 @@ void report_refusal(int socket, const Error& error) noexcept {
   (void)sys::send_record(socket, record);
 }
 
-Result<void> Link::serve(channel::Shard& shard) {
-  shard_ = &shard;
-  RTSUP_TRY(shard.watch(socket_, [this] { receive(); }));
+Result<void> Link::serve(channel::Shard& home, channel::SessionHost& sessions) {
+  home_ = &home;
+  host_ = &sessions;
+  RTSUP_TRY(home.watch(socket_, [this] { receive(); }));
   report(abi::LinkReportVerb::kServing, {});
   return {};
 }
@@ -77,7 +78,7 @@ void Link::receive() {
       return;
     }
     if (sys::peer_gone(received.error())) {
-      shard_->unwatch(socket_);
+      home_->unwatch(socket_);
       events_.lost();
       return;
     }
@@ -95,11 +96,11 @@ void Link::obey(const abi::LinkCommand& command, sys::UniqueFd fd) {
     case abi::LinkCommandVerb::kAttach:
       return attach(command, std::move(fd));
     case abi::LinkCommandVerb::kDetach:
-      return shard_->detach(session);
+      return host_->detach(session);
     case abi::LinkCommandVerb::kDrain:
-      return shard_->drain(session);
+      return host_->drain(session);
     case abi::LinkCommandVerb::kGiven:
-      return shard_->expect_sessions(false);
+      return host_->expect_sessions(false);
     case abi::LinkCommandVerb::kShutdown:
       return events_.shutdown(command.number);
   }
@@ -149,15 +150,15 @@ Result<sys::UniqueFd> Link::attach_as(const abi::LinkCommand& command, sys::Uniq
   // It may be in the middle of an event that the broker before sent, and looks up afterwards.
   const bool is_again = is_function && command.number == abi::kAttachAgain;
   if (is_again) {
-    shard_->expect_sessions(true);  // until kGiven
+    host_->expect_sessions(true);  // until kGiven
   }
-  return shard_->attach({.session = SessionId{command.session},
-                         .epoch = command.epoch,
-                         .principal = known.principal,
-                         .concurrency = is_function ? functions_[command.function].concurrency : 1,
-                         .socket = std::move(fd),
-                         .busy_ns = is_again ? functions_[command.function].event_timeout_ns : 0,
-                         .is_again = is_again});
+  return host_->attach({.session = SessionId{command.session},
+                        .epoch = command.epoch,
+                        .principal = known.principal,
+                        .concurrency = is_function ? functions_[command.function].concurrency : 1,
+                        .socket = std::move(fd),
+                        .busy_ns = is_again ? functions_[command.function].event_timeout_ns : 0,
+                        .is_again = is_again});
 }
 
 void Link::joined(SessionId session) { report(abi::LinkReportVerb::kJoined, session); }
@@ -187,7 +188,7 @@ void Link::gone(SessionId session, const Principal& principal,
 }
 
 void Link::add_to(Meter& meter) const {
-  shard_->each_session([&meter](const channel::SessionReading& reading) {
+  host_->each_session([&meter](const channel::SessionReading& reading) {
     meter.of(reading.principal) += reading_of(reading.meters);
   });
 }
@@ -225,7 +226,7 @@ void Link::flush() {
 
 void Link::retry_later() {
   if (retry_timer_ == 0) {
-    retry_timer_ = shard_->at(shard_->now_ns() + kRetryNs, [this] {
+    retry_timer_ = home_->at(home_->now_ns() + kRetryNs, [this] {
       retry_timer_ = 0;
       flush();
     });

@@ -37,8 +37,9 @@ class Link final : public channel::SessionObserver, public LiveMeters {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  // From now on commands are taken. Says kServing.
-  Result<void> serve(channel::Shard& shard);
+  // From now on commands are taken, by the thread of `home`, and sessions are attached to
+  // `sessions`. Says kServing.
+  Result<void> serve(channel::Shard& home, channel::SessionHost& sessions);
 
   void joined(SessionId session) override;
   void ready(SessionId session) override;
@@ -75,7 +76,8 @@ class Link final : public channel::SessionObserver, public LiveMeters {
   const std::vector<FunctionInfo> functions_;
   Meter& meter_;
   LinkEvents& events_;
-  channel::Shard* shard_ = nullptr;
+  channel::Shard* home_ = nullptr;
+  channel::SessionHost* host_ = nullptr;
   std::map<SessionId, Session> sessions_;  // attached and not yet gone
   std::deque<Report> waiting_;
   uint64_t retry_timer_ = 0;

@@ -75,7 +75,7 @@ class Events final : public LinkEvents {
 class LinkTest : public ::testing::Test {
  protected:
   LinkTest() {
-    EXPECT_TRUE(link_.serve(shard_));
+    EXPECT_TRUE(link_.serve(shard_, shard_));
     EXPECT_EQ(next().verb, abi::LinkReportVerb::kServing);
   }
   void tell(abi::LinkCommand command, std::span<const int> fds = {}) {
