@@ -3,6 +3,9 @@
 #include <algorithm>
 
 #include "broker/core/limits.h"
+#include "broker/link/broker_state.h"
+#include "broker/link/log.h"
+#include "sys/memory.h"
 #include "sys/random.h"
 
 namespace rtsup::broker {
@@ -12,6 +15,8 @@ constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kIdleCheckNs = 2 * kMillisecond;
 // Longer than any event may take is no shutdown but a hang.
 constexpr uint64_t kShutdownLimitMaxMs = 60'000;
+// Likewise.
+constexpr uint64_t kQuiesceLimitMaxMs = 3'600'000;
 // In the state folder. A database's name does not begin with a dot, so that none is called so.
 constexpr const char* kConfigFile = ".config";
 
@@ -36,19 +41,20 @@ std::vector<std::string> names_of(const plan::BasePlan& plan) {
 }  // namespace
 
 Result<std::unique_ptr<Broker>> Broker::open(int link, sys::UniqueFd plan_fd,
-                                             const std::string& state_folder) {
+                                             const std::string& state_folder, Role role) {
   RTSUP_ASSIGN(BasePlanFile plan, BasePlanFile::load(std::move(plan_fd)));
   std::vector<FunctionInfo> functions = functions_of(plan.plan());
-  std::unique_ptr<Broker> broker(new Broker(std::move(plan), std::move(functions), link));
+  std::unique_ptr<Broker> broker(new Broker(std::move(plan), std::move(functions), link, role));
   RTSUP_TRY(broker->assemble(state_folder));
   return broker;
 }
 
-Broker::Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link)
+Broker::Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link, Role role)
     : plan_(std::move(plan)),
       functions_(std::move(functions)),
       meter_(functions_.size()),
-      link_(link, functions_, meter_, *this) {}
+      link_(link, functions_, meter_, *this),
+      role_(role) {}
 
 Broker::~Broker() {
   // Answers what the stores still hold, while there are sessions to answer.
@@ -59,6 +65,7 @@ Broker::~Broker() {
     pubsub_->close();
   }
   config_file_.reset();
+  quiescence_.reset();
   // Components give back their timers, then the shard its sessions, while those it tells of them
   // still live.
   components_.reset();
@@ -75,9 +82,11 @@ Result<void> Broker::assemble(const std::string& state_folder) {
   }
   RTSUP_ASSIGN(shard_, channel::Shard::create(options, *this, link_));
   RTSUP_ASSIGN(access_, Access::compile(plan));
-  RTSUP_ASSIGN(components_,
-               ComponentSet::open(plan, state_folder,
-                                  {.post = *shard_, .timers = *shard_, .clock = clock_}));
+  RTSUP_ASSIGN(components_, ComponentSet::open(plan, state_folder,
+                                               {.post = *shard_,
+                                                .timers = *shard_,
+                                                .clock = clock_,
+                                                .is_successor = role_ == Role::kSuccessor}));
   state_.emplace(plan.tenant()->str(), plan.application()->str(), components_->stores(), builder_,
                  clock_);
   invoke_.emplace(column<uint64_t>(functions_, &FunctionInfo::event_timeout_ns), *shard_, *shard_,
@@ -108,6 +117,7 @@ Result<void> Broker::assemble(const std::string& state_folder) {
       .config = *config_,
       .sequencer = *sequencer_,
       .usage = *usage_});
+  quiescence_.emplace(*shard_, *pubsub_, [this] { return is_idle(); });
   return {};
 }
 
@@ -140,23 +150,96 @@ Result<void> Broker::assemble_config(const std::string& state_folder) {
 Result<void> Broker::run() {
   RTSUP_TRY(link_.serve(*shard_));
   shard_->run();
-  return {};
+  return failed_ ? Result<void>(*failed_) : Result<void>();
+}
+
+bool Broker::is_idle() const noexcept {
+  return state_->pending() == 0 && invoke_->pending() == 0 && pubsub_->pending() == 0 &&
+         config_->pending() == 0 && sequencer_->pending() == 0;
 }
 
 void Broker::shutdown(uint64_t limit_ms) {
+  quiescence_->end();
   dispatcher_->shut();
   end_when_idle(shard_->now_ns() + std::min(limit_ms, kShutdownLimitMaxMs) * kMillisecond);
 }
 
 void Broker::end_when_idle(uint64_t deadline_ns) {
-  const bool idle = state_->pending() == 0 && invoke_->pending() == 0 && pubsub_->pending() == 0 &&
-                    config_->pending() == 0 && sequencer_->pending() == 0;
-  if (idle || shard_->now_ns() >= deadline_ns) {
+  if (is_idle() || shard_->now_ns() >= deadline_ns) {
     shard_->stop();
     return;
   }
   shard_->at(std::min(deadline_ns, shard_->now_ns() + kIdleCheckNs),
              [this, deadline_ns] { end_when_idle(deadline_ns); });
+}
+
+// ---- another broker takes over ----
+
+void Broker::quiesce(uint64_t limit_ms) {
+  quiescence_->begin(std::min(limit_ms, kQuiesceLimitMaxMs) * kMillisecond,
+                     [this](const Quiescence::Outcome& outcome) { hand_over_when_quiet(outcome); });
+}
+
+void Broker::hand_over_when_quiet(const Quiescence::Outcome& outcome) {
+  if (!outcome.is_quiet) {
+    return link_.busy(outcome.busy, 0);
+  }
+  Meter readings = meter_;
+  link_.add_to(readings);
+  auto state = hand_over_state({.plan = plan_.plan(),
+                                .meter = meter_,
+                                .quota = dispatcher_->quota(),
+                                .components = *components_},
+                               readings);
+  if (!state) {
+    quiescence_->end();
+    return link_.busy({}, abi::pack_error(state.error()));
+  }
+  link_.quiet(outcome.since_ns, std::move(*state));
+}
+
+void Broker::resume() { quiescence_->end(); }
+
+void Broker::hand_over() {
+  shard_->hand_over();
+  has_handed_over_ = true;
+  link_.handed_over();
+  end_when_told();
+}
+
+// The supervisor goes by this process's end just as well, but it would wait for that.
+void Broker::end_when_told() {
+  if (!link_.has_unsent()) {
+    shard_->stop();
+    return;
+  }
+  shard_->at(shard_->now_ns() + kIdleCheckNs, [this] { end_when_told(); });
+}
+
+void Broker::import(sys::UniqueFd state) {
+  if (const auto taken = take_over(std::move(state)); !taken) {
+    // What it holds may be a part of it: nobody is to be served from that.
+    failed_ = taken.error();
+    shard_->stop();
+    return;
+  }
+  link_.imported();
+}
+
+Result<void> Broker::take_over(sys::UniqueFd state) {
+  RTSUP_ASSIGN(const sys::SealedMemfd file,
+               sys::SealedMemfd::adopt(std::move(state), kHandoverBytesMax));
+  RTSUP_ASSIGN(const sys::ReadOnlyMapping mapping, file.map());
+  RTSUP_TRY(take_over_state({.plan = plan_.plan(),
+                             .meter = meter_,
+                             .quota = dispatcher_->quota(),
+                             .components = *components_},
+                            mapping.bytes()));
+  RTSUP_ASSIGN(ConfigChanges changes, config_file_->read_again());
+  config_->replace(std::move(changes));
+  // Until kGiven: every function that runs will be there.
+  shard_->expect_sessions(true);
+  return {};
 }
 
 // Nobody is left to serve for. What was acknowledged is on the disk.

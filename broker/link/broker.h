@@ -14,6 +14,7 @@
 #include "broker/link/base_plan.h"
 #include "broker/link/component_set.h"
 #include "broker/link/link.h"
+#include "broker/link/quiescence.h"
 #include "broker/services/dispatcher.h"
 #include "broker/services/event_rooms.h"
 #include "broker/services/page_supply.h"
@@ -22,27 +23,41 @@ namespace rtsup::broker {
 
 class Broker final : public CallHandler, public LinkEvents {
  public:
+  // kSuccessor: of a broker that still serves, and is to be taken over from.
+  enum class Role : bool { kFirst, kSuccessor };
   // Opens everything and takes no command yet: what comes after it needs neither files nor threads.
   // `link` stays the caller's.
   static Result<std::unique_ptr<Broker>> open(int link, sys::UniqueFd plan,
-                                              const std::string& state_folder);
+                                              const std::string& state_folder, Role role);
   ~Broker() override;
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
 
-  // Says kServing and serves until the supervisor asks for the end, or is gone.
+  // Says kServing and serves until the supervisor asks for the end, or is gone. The error: it could
+  // not take over.
   Result<void> run();
+  // Another one serves in its place. Files, databases and regions are that one's now: the process
+  // leaves them as they are, without any of the tidying up that would disturb it.
+  [[nodiscard]] bool has_handed_over() const noexcept { return has_handed_over_; }
 
   void handle(Call& call) override { dispatcher_->handle(call); }
   void shutdown(uint64_t limit_ms) override;
+  void quiesce(uint64_t limit_ms) override;
+  void resume() override;
+  void hand_over() override;
+  void import(sys::UniqueFd state) override;
   void lost() override;
 
  private:
-  Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link);
+  Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link, Role role);
   Result<void> assemble(const std::string& state_folder);
   void assemble_sequencer();
   Result<void> assemble_config(const std::string& state_folder);
   void end_when_idle(uint64_t deadline_ns);
+  void end_when_told();
+  [[nodiscard]] bool is_idle() const noexcept;
+  void hand_over_when_quiet(const Quiescence::Outcome& outcome);
+  Result<void> take_over(sys::UniqueFd state);
 
   BasePlanFile plan_;
   const std::vector<FunctionInfo> functions_;
@@ -63,6 +78,10 @@ class Broker final : public CallHandler, public LinkEvents {
   std::optional<SequencerService> sequencer_;
   std::optional<UsageService> usage_;
   std::optional<Dispatcher> dispatcher_;
+  std::optional<Quiescence> quiescence_;
+  std::optional<Error> failed_;
+  bool has_handed_over_ = false;
+  const Role role_;
 };
 
 }  // namespace rtsup::broker

@@ -16,6 +16,7 @@
 #include "broker/components/state_store.h"
 #include "broker/core/post.h"
 #include "broker/core/wall_clock.h"
+#include "broker/handover/movable.h"
 
 namespace rtsup::plan {
 struct BasePlan;
@@ -30,6 +31,7 @@ class ComponentSet {
     Post& post;
     Timers& timers;
     const WallClock& clock;
+    bool is_successor = false;  // of a broker that still serves: nothing is migrated
   };
   static Result<ComponentSet> open(const plan::BasePlan& plan, const std::string& state_folder,
                                    Services services);
@@ -38,6 +40,8 @@ class ComponentSet {
   std::vector<StateStore*> stores() const;
   std::vector<PubsubBus*> buses() const;
   Sequencer* sequencer(size_t component) const noexcept { return rows_[component].sequencer.get(); }
+  // nullptr: it holds nothing that a broker would hand over.
+  Movable* movable(size_t component) const noexcept { return rows_[component].movable; }
   void close();
 
  private:
@@ -46,6 +50,7 @@ class ComponentSet {
     std::unique_ptr<StateStore> store;
     std::unique_ptr<PubsubBus> bus;
     std::unique_ptr<Sequencer> sequencer;
+    Movable* movable = nullptr;  // the same object
   };
   static Result<Row> open_one(const plan::BasePlan& plan, uint32_t index, const std::string& folder,
                               const Services& services);

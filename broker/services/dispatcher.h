@@ -39,6 +39,7 @@ class Dispatcher final : public CallHandler {
   void handle(Call& call) override;
   // From now on every new call is refused; those under way are answered.
   void shut() noexcept { shut_ = true; }
+  Quota& quota() noexcept { return parts_.quota; }
 
  private:
   void serve(Call& call, const Decision& decision);
