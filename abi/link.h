@@ -1,6 +1,11 @@
-// The link between supervisor and broker: one SOCK_SEQPACKET pair, records of fixed size. Internal
-// to one build. The supervisor treats the broker's records as hostile: bounded, checked, and no
-// verb does more than is listed here.
+// The link between supervisor and broker: one SOCK_SEQPACKET pair, records of fixed size. The
+// supervisor treats the broker's records as hostile: bounded, checked, and no verb does more than is
+// listed here.
+//
+// Version 1. Both ends are of one build until `rtsup upgrade` starts the broker of another one: a
+// broker says its version with kServing, and one of another version never takes over. Additions
+// (verbs, reserved bytes with 0 as before) keep the version; records keep their size and magic for
+// ever, so that the version can be read.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +15,7 @@
 namespace rtsup::abi {
 
 inline constexpr uint32_t kLinkMagic = 0x314b4e4c;  // "LNK1"
+inline constexpr uint32_t kLinkVersion = 1;
 
 enum class LinkCommandVerb : uint32_t {
   kAttach = 1,    // + fd: the base's end of a session socket. Answered by kAttached, or
@@ -19,6 +25,12 @@ enum class LinkCommandVerb : uint32_t {
   kDrain = 3,     // deliver no more events to the session; answer kDrained when none is in flight
   kShutdown = 4,  // finish what is in flight (bounded by number, in ms), flush components, exit 0
   kGiven = 5,     // every session of the broker before has been attached again
+  // Replacing it as planned. The broker that serves:
+  kQuiesce = 6,   // begin nothing new, and be quiet within `number` ms; answered by kQuiet or kBusy
+  kResume = 7,    // go on as if nothing had happened
+  kHandOver = 8,  // another one has it all: set down.handed_over, answer kHandedOver, exit 0
+  // The one that takes over, before anything is attached:
+  kImport = 9,  // + fd: what came with kQuiet. Answered by kImported, or kRefused and its end
 };
 
 inline constexpr uint64_t kAttachAgain = 1;
@@ -39,7 +51,7 @@ struct LinkCommand {
 static_assert(sizeof(LinkCommand) == 64);
 
 enum class LinkReportVerb : uint32_t {
-  kServing = 1,   // the broker has loaded the plan and opened all components
+  kServing = 1,   // the broker has loaded the plan and opened all components; number = kLinkVersion
   kAttached = 2,  // + fd: the session's down region, for waking its sleepers after a broker's death
   kReady = 3,     // the worker called session.ready
   kFailed = 4,    // the worker called session.failed; number = abi::LoadFailure
@@ -51,6 +63,12 @@ enum class LinkReportVerb : uint32_t {
   kRefused = 8,  // the broker cannot start; reason = ViolationReason::kNone, number = packed
                  // rtsup::Error (8 bytes)
   kJoined = 9,   // the worker has taken its regions up
+  kQuiet = 10,  // + fd: what it holds, sealed (docs/formats/handover.md). Nothing is under way, and
+                // nothing is taken up; number = since when (CLOCK_MONOTONIC, ns)
+  kBusy = 11,   // not quiet in time; it goes on. session = one that is busy, 0 = unknown; number =
+                // packed rtsup::Error of why it can not hand over, 0 = calls under way
+  kImported = 12,    // it has all of it
+  kHandedOver = 13,  // nothing is answered or taken up any more
 };
 
 // Why a session was ended. Rows in docs/formats/records.md.

@@ -43,4 +43,7 @@ namespace op {
 #undef RTSUP_OPERATION
 }  // namespace op
 
+// An opcode's upper byte: which building block it is of.
+constexpr uint16_t service_of(uint16_t opcode) noexcept { return opcode & 0xFF00; }
+
 }  // namespace rtsup::abi

@@ -45,6 +45,7 @@ class KeyedHash {
   [[nodiscard]] uint64_t operator()(std::string_view text) const noexcept {
     return (*this)(std::as_bytes(std::span(text)));
   }
+  [[nodiscard]] const Key& key() const noexcept { return key_; }
 
  private:
   Key key_;

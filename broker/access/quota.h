@@ -21,6 +21,17 @@ class TokenBucket {
   // 0: taken. Otherwise nothing is taken, and one token will be there in so many nanoseconds.
   uint64_t take(uint64_t now_ns) noexcept;
 
+  // Where it stands, for another one of the same rate to go on from.
+  struct Level {
+    uint64_t units = 0;
+    uint64_t filled_at_ns = 0;
+  };
+  [[nodiscard]] Level level() const noexcept { return {level_, filled_at_ns_}; }
+  void set_level(const Level& level) noexcept {
+    level_ = level.units < full() ? level.units : full();
+    filled_at_ns_ = level.filled_at_ns;
+  }
+
  private:
   // A token is 10^9 units, so that each nanosecond adds `rate` units exactly. 2^32 * 10^9 fits 64
   // bits.
@@ -39,6 +50,8 @@ class Quota {
   // 0: the call is admitted. Otherwise it is not, and may be repeated after so many milliseconds
   // (at least 1).
   uint32_t admit(FunctionIndex function, uint64_t now_ns) noexcept;
+
+  TokenBucket& bucket(FunctionIndex function) noexcept { return buckets_[function.value]; }
 
  private:
   std::vector<TokenBucket> buckets_;

@@ -30,6 +30,7 @@ struct ShardCore {
   // Sessions that have something to do at the end of the turn: ring their worker, tell of room,
   // send what is parked.
   std::vector<Session*> dirty = {};
+  bool is_held = false;  // Shard::hold()
   Directory::Observer* rooms = nullptr;
   PageSource* pages = nullptr;
 };

@@ -67,6 +67,7 @@ Session::Session(ShardCore& core, Attachment attachment, sys::ReadableRegion up,
   // Relaxed: the worker sees the region only after the attach message.
   down_.spin_budget_ns.store(core.worker_spin_ns, std::memory_order_relaxed);
   core_.deadlines.reserve_more(kDeadlines);
+  note_hold();
 }
 
 Session::~Session() {
@@ -113,7 +114,7 @@ Result<void> Session::send_message(abi::SessionVerb verb, std::span<const abi::S
 }
 
 bool Session::has_work() const noexcept {
-  return (state_ == State::kAttached || state_ == State::kReady) && !is_stalled_ &&
+  return (state_ == State::kAttached || state_ == State::kReady) && waits_ == 0 &&
          up_.request_tail() != up_head_;
 }
 

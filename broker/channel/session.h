@@ -47,6 +47,13 @@ class Session final : public Endpoint {
   void set_spin(uint32_t ns) noexcept { down_.spin_budget_ns.store(ns, std::memory_order_relaxed); }
   [[nodiscard]] bool is_hot() const noexcept { return is_hot_; }
   [[nodiscard]] int doorbell_fd() const noexcept { return doorbell_.fd(); }
+  // A broker that is about to give its place away (Shard::hold, session_handover.cc).
+  void note_hold() noexcept;
+  [[nodiscard]] bool is_busy() const noexcept;
+  [[nodiscard]] bool has_unread() const noexcept {
+    return state_ < State::kEnded && parked_count_ > 0;
+  }
+  void hand_over() noexcept;
   [[nodiscard]] bool is_finished() const noexcept {
     return state_ == State::kGone && held_calls_ == 0;
   }
@@ -164,6 +171,7 @@ class Session final : public Endpoint {
   void check_unread();
 
   // Events (session_events.cc).
+  [[nodiscard]] bool has_open_event() const noexcept;
   EventSlot* find_event_slot() noexcept;
   uint64_t next_correlation(const EventSlot& slot) noexcept;
   void take_event_slot(EventSlot& slot, const abi::Frame& frame) noexcept;
@@ -214,7 +222,10 @@ class Session final : public Endpoint {
   UpWindows windows_;
   TopicWindows topics_;
   bool takes_topics_ = false;  // the worker's library knows them
-  bool is_stalled_ = false;    // the next request has to wait until a call is over
+  // Why the next request has to wait, in one byte: has_work() looks at it in every turn.
+  static constexpr uint8_t kStalled = 1;  // until a call is over
+  static constexpr uint8_t kHeld = 2;     // until the shard is held no more, or an event comes
+  uint8_t waits_ = 0;
   bool needs_ring_ = false;
   bool has_reclaimed_ = false;  // since the last flush
   // Offsets at which the last request's table was found, and the last answer was put: hints.

@@ -90,7 +90,7 @@ void Session::let_go(SessionCall& call) {
                        static_cast<uint32_t>(call.metadata_.size()));
     call.metadata_ = {};
   }
-  is_stalled_ = false;
+  waits_ &= static_cast<uint8_t>(~kStalled);
   free_call(call);
 }
 
@@ -100,7 +100,7 @@ void Session::free_call(SessionCall& call) noexcept {
   }
   core_.deadlines.disarm(call);
   free_calls_[free_call_count_++] = static_cast<uint16_t>(&call - calls_.get());
-  is_stalled_ = false;
+  waits_ &= static_cast<uint8_t>(~kStalled);
   make_dirty();
 }
 

@@ -54,6 +54,7 @@ bool Session::send(const Event& event, EventSink& sink) {
   slot->depth = event.depth;
   slot->deadline_ns = event.deadline_ns;
   ++events_open_;
+  note_hold();
   ++meters_.events;
   core_.deadlines.arm(*slot, event.deadline_ns);
   return true;
@@ -97,6 +98,7 @@ void Session::free_event(EventSlot& slot) {
   const bool was_event = slot.window == 0;
   give_event_slot(slot);
   events_open_ -= was_event ? 1 : 0;
+  note_hold();
   if (sink != nullptr) {
     sink->answered(Status::kUnavailable, {}, NoPayload());
   }
@@ -111,7 +113,9 @@ void Session::event_expired(EventSlot& slot) {
   // no further event for it.
   slot.is_overdue = true;
   core_.deadlines.arm(slot, core_.now_ns + core_.options.silent_grace_ns);
-  if (EventSink* sink = std::exchange(slot.sink, nullptr); sink != nullptr) {
+  EventSink* const sink = std::exchange(slot.sink, nullptr);
+  note_hold();
+  if (sink != nullptr) {
     sink->answered(Status::kDeadlineExceeded, {}, NoPayload());
   }
 }
@@ -127,6 +131,7 @@ void Session::event_answered(EventSlot& slot, const abi::Frame& frame,
   EventSink* sink = std::exchange(slot.sink, nullptr);
   give_event_slot(slot);
   --events_open_;
+  note_hold();
   has_room_news_ = true;
   make_dirty();
   if (sink != nullptr) {

@@ -54,7 +54,7 @@ bool Session::take_frame() {
     return false;
   }
   if (free_call_count_ == 0) {
-    is_stalled_ = true;
+    waits_ |= kStalled;
     return false;
   }
   expect_lines();
@@ -166,7 +166,7 @@ bool Session::copy_metadata(const abi::Frame& frame, const WorkerBytes& source,
   }
   const auto place = metadata_map_.take(static_cast<uint32_t>(source.size()));
   if (!place) {
-    is_stalled_ = true;  // until a call that holds some is over
+    waits_ |= kStalled;  // until a call that holds some is over
     return false;
   }
   std::byte* to = metadata_memory_.get() + *place;

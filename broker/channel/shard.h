@@ -58,6 +58,12 @@ struct SessionReading {
   bool ready = false;
 };
 
+// What keeps a shard from being quiet.
+struct Unrest {
+  SessionId busy{};         // one that has an event, or a call that a service holds; 0 = none
+  bool has_unread = false;  // answers wait for room that a worker does not make
+};
+
 // Where the supervisor's sessions live: one shard, or several that share them.
 class SessionHost {
  public:
@@ -73,6 +79,14 @@ class SessionHost {
   // While sessions of a broker before are still being attached, calls wait for functions that have
   // none yet.
   virtual void expect_sessions(bool more) = 0;
+  // While it is held, requests are taken up only of sessions that have an event under way, so that
+  // it can end. What is left stands where it is, and is taken up afterwards, or by another broker.
+  virtual void hold(bool held) = 0;
+  [[nodiscard]] virtual Unrest unrest() const = 0;
+  // Held and quiet: another broker serves from now on. Says so to the workers; one that has left
+  // answers unread for too long hears nothing, and takes it for a broker that died. Nothing is to be
+  // done with the shard afterwards but stop().
+  virtual void hand_over() noexcept = 0;
   virtual void each_session(const std::function<void(const SessionReading&)>& visit) const = 0;
 };
 

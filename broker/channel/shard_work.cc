@@ -1,7 +1,34 @@
-// ShardLoop: what else its thread does: watched descriptors, timers, work posted by other threads.
+// ShardLoop: what else its thread does: watched descriptors, timers, work posted by other threads,
+// and giving its place to another broker.
 #include "broker/channel/shard_loop.h"
 
 namespace rtsup::broker::channel {
+
+void ShardLoop::hold(bool held) {
+  core_.is_held = held;
+  for (const auto& [number, session] : sessions_) {
+    session->note_hold();
+    // Its worker may have rung long ago, or not have rung because it was hot then.
+    if (session->has_work() && !session->is_hot()) {
+      heat(*session);
+    }
+  }
+}
+
+Unrest ShardLoop::unrest() const {
+  Unrest unrest;
+  for (const auto& [number, session] : sessions_) {
+    unrest.busy = session->is_busy() ? session->id() : unrest.busy;
+    unrest.has_unread = session->has_unread() || unrest.has_unread;
+  }
+  return unrest;
+}
+
+void ShardLoop::hand_over() noexcept {
+  for (const auto& [number, session] : sessions_) {
+    session->hand_over();
+  }
+}
 
 Result<void> ShardLoop::watch(int fd, std::function<void()> readable) {
   RTSUP_TRY(epoll_.add(fd, EPOLLIN, static_cast<uint64_t>(fd)));

@@ -19,7 +19,12 @@ sys::KeyedHash random_hash() noexcept;
 class EtagSource {
  public:
   EtagSource() : hash_(random_hash()) {}
+  // Goes on where another one is: no etag comes twice.
+  EtagSource(const sys::KeyedHash::Key& key, uint64_t count) : hash_(key), count_(count) {}
   uint64_t next() noexcept;  // never 0
+
+  [[nodiscard]] const sys::KeyedHash::Key& key() const noexcept { return hash_.key(); }
+  [[nodiscard]] uint64_t count() const noexcept { return count_; }
 
  private:
   sys::KeyedHash hash_;

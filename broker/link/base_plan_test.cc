@@ -68,8 +68,9 @@ class ComponentSetTest : public ::testing::Test {
  protected:
   Result<ComponentSet> open(const PlanText& text) {
     file_.emplace(*BasePlanFile::load(make_plan(text)));
-    return ComponentSet::open(file_->plan(), folder_.path(),
-                              {.post = loop_, .timers = loop_, .clock = loop_});
+    return ComponentSet::open(file_->plan(), folder_.path(), [this](uint32_t) {
+      return ComponentSet::Services{.post = loop_, .timers = loop_, .clock = loop_};
+    });
   }
   testing::TempFolder folder_;
   testing::FakeLoop loop_;

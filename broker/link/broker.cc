@@ -3,6 +3,9 @@
 #include <algorithm>
 
 #include "broker/core/limits.h"
+#include "broker/link/broker_state.h"
+#include "broker/link/log.h"
+#include "sys/memory.h"
 #include "sys/random.h"
 
 namespace rtsup::broker {
@@ -12,6 +15,8 @@ constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kIdleCheckNs = 2 * kMillisecond;
 // Longer than any event may take is no shutdown but a hang.
 constexpr uint64_t kShutdownLimitMaxMs = 60'000;
+// Likewise.
+constexpr uint64_t kQuiesceLimitMaxMs = 3'600'000;
 // In the state folder. A database's name does not begin with a dot, so that none is called so.
 constexpr const char* kConfigFile = ".config";
 
@@ -25,89 +30,116 @@ std::vector<T> column(const std::vector<FunctionInfo>& functions, Member member)
   return values;
 }
 
-std::vector<std::string> names_of(const plan::BasePlan& plan) {
-  std::vector<std::string> names;
-  for (const auto* component : *plan.components()) {
-    names.push_back(component->name()->str());
-  }
-  return names;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Broker>> Broker::open(int link, sys::UniqueFd plan_fd,
-                                             const std::string& state_folder) {
+                                             const std::string& state_folder, Role role) {
   RTSUP_ASSIGN(BasePlanFile plan, BasePlanFile::load(std::move(plan_fd)));
   std::vector<FunctionInfo> functions = functions_of(plan.plan());
-  std::unique_ptr<Broker> broker(new Broker(std::move(plan), std::move(functions), link));
+  std::unique_ptr<Broker> broker(new Broker(std::move(plan), std::move(functions), link, role));
   RTSUP_TRY(broker->assemble(state_folder));
   return broker;
 }
 
-Broker::Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link)
+Broker::Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link, Role role)
     : plan_(std::move(plan)),
       functions_(std::move(functions)),
+      placement_(plan_.plan(), std::clamp(plan_.plan().shards(), 1U, kShardsMax)),
+      quota_(column<uint32_t>(functions_, &FunctionInfo::calls_per_second)),
       meter_(functions_.size()),
-      link_(link, functions_, meter_, *this) {}
+      link_(link, functions_, meter_, *this),
+      shards_(placement_),
+      role_(role) {}
 
 Broker::~Broker() {
+  shards_.stop();
   // Answers what the stores still hold, while there are sessions to answer.
   if (components_) {
     components_->close();
   }
-  if (pubsub_) {
-    pubsub_->close();
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    services(i).close();
   }
   config_file_.reset();
-  // Components give back their timers, then the shard its sessions, while those it tells of them
-  // still live.
+  quiescence_.reset();
+  // Components give back their timers, then the shards their sessions, while those they tell of
+  // them still live.
   components_.reset();
-  shard_.reset();
+  shards_.clear();
+  home_.reset();
+}
+
+ShardServices& Broker::services(uint32_t shard) noexcept {
+  return shard == kHomeShard ? home_services_ : others_[shard - 1]->services;
 }
 
 Result<void> Broker::assemble(const std::string& state_folder) {
-  const plan::BasePlan& plan = plan_.plan();
+  RTSUP_TRY(make_shards());
+  RTSUP_ASSIGN(access_, Access::compile(plan_.plan()));
+  RTSUP_TRY(open_components(state_folder));
+  assemble_sequencer();
+  RTSUP_TRY(assemble_config(state_folder));
+  usage_.emplace(column<std::string>(functions_, &FunctionInfo::name), meter_, *this,
+                 home_services_.builder());
+  at_home_.emplace(HomeServices{.config = *config_, .sequencer = *sequencer_, .usage = *usage_});
+  RTSUP_TRY(assemble_services());
+  quiescence_.emplace(
+      *home_, shards_,
+      [this](bool paused) {
+        shards_.run_on_each([&](uint32_t shard) { services(shard).pause(paused); });
+      },
+      [this] { return is_idle(); });
+  return {};
+}
+
+Result<void> Broker::make_shards() {
   channel::ShardOptions options;
   options.functions = static_cast<uint32_t>(functions_.size());
-  if (plan.spin_cpus() == 0) {
+  options.shards = placement_.shards();
+  if (plan_.plan().spin_cpus() == 0) {
     options.spin_ns = 0;
     options.worker_spin_ns = 0;
   }
-  RTSUP_ASSIGN(shard_, channel::Shard::create(options, *this, link_));
-  RTSUP_ASSIGN(access_, Access::compile(plan));
+  RTSUP_ASSIGN(home_, channel::Shard::create(options, home_services_, link_));
+  shards_.add_home(*home_);
+  for (uint32_t i = 1; i < placement_.shards(); ++i) {
+    others_.push_back(std::make_unique<Other>(i, functions_.size(), *home_, link_));
+    RTSUP_ASSIGN(auto shard,
+                 channel::Shard::create(options, others_.back()->services, others_.back()->relay));
+    shards_.add(std::move(shard));
+  }
+  return {};
+}
+
+Result<void> Broker::open_components(const std::string& state_folder) {
   RTSUP_ASSIGN(components_,
-               ComponentSet::open(plan, state_folder,
-                                  {.post = *shard_, .timers = *shard_, .clock = clock_}));
-  state_.emplace(plan.tenant()->str(), plan.application()->str(), components_->stores(), builder_,
-                 clock_);
-  invoke_.emplace(column<uint64_t>(functions_, &FunctionInfo::event_timeout_ns), *shard_, *shard_,
-                  builder_);
-  RTSUP_ASSIGN(const uint64_t id_seed, sys::random_u64());
-  pubsub_.emplace(
-      PubsubService::Plan{
-          .buses = components_->buses(),
-          .components = names_of(plan),
-          .event_timeouts_ns = column<uint64_t>(functions_, &FunctionInfo::event_timeout_ns),
-          .id_seed = id_seed},
-      PubsubService::Parts{
-          .directory = *shard_, .timers = *shard_, .builder = builder_, .clock = clock_});
-  rooms_.emplace(*invoke_, *pubsub_);
-  shard_->observe(&*rooms_);
-  assemble_sequencer();
-  RTSUP_TRY(assemble_config(state_folder));
-  usage_.emplace(column<std::string>(functions_, &FunctionInfo::name), meter_, link_, builder_);
-  dispatcher_.emplace(Dispatcher::Parts{
-      .access = *access_,
-      .quota = Quota(column<uint32_t>(functions_, &FunctionInfo::calls_per_second)),
-      .meter = meter_,
-      .timers = *shard_,
-      .builder = builder_,
-      .state = *state_,
-      .invoke = *invoke_,
-      .pubsub = *pubsub_,
-      .config = *config_,
-      .sequencer = *sequencer_,
-      .usage = *usage_});
+               ComponentSet::open(plan_.plan(), state_folder, [this](uint32_t component) {
+                 channel::Shard& shard = shards_.at(placement_.of(ComponentIndex{component}));
+                 return ComponentSet::Services{.post = shard,
+                                               .timers = shard,
+                                               .clock = clock_,
+                                               .is_successor = role_ == Role::kSuccessor};
+               }));
+  return {};
+}
+
+Result<void> Broker::assemble_services() {
+  const ShardServices::Shared shared{.plan = plan_.plan(),
+                                     .functions = functions_,
+                                     .clock = clock_,
+                                     .placement = placement_,
+                                     .access = *access_,
+                                     .quota = quota_,
+                                     .components = *components_,
+                                     .shards = reachable_};
+  RTSUP_TRY(home_services_.assemble(shared, *home_, meter_, &*at_home_));
+  for (uint32_t i = 1; i < shards_.size(); ++i) {
+    Other& other = *others_[i - 1];
+    RTSUP_TRY(other.services.assemble(shared, shards_.at(i), other.refusals, nullptr));
+  }
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    reachable_.push_back({.post = &shards_.at(i), .calls = &services(i).calls()});
+  }
   return {};
 }
 
@@ -120,46 +152,132 @@ void Broker::assemble_sequencer() {
                     .sequencer = components_->sequencer(i),
                     .lease = std::min(component.lease(), kSequenceCountMax)});
   }
-  sequencer_.emplace(plan.tenant()->str(), plan.application()->str(), std::move(rows), builder_);
+  sequencer_.emplace(plan.tenant()->str(), plan.application()->str(), std::move(rows),
+                     home_services_.builder());
 }
 
 Result<void> Broker::assemble_config(const std::string& state_folder) {
-  RTSUP_ASSIGN(config_file_, ConfigFile::open(state_folder + "/" + kConfigFile, *shard_));
+  RTSUP_ASSIGN(config_file_, ConfigFile::open(state_folder + "/" + kConfigFile, *home_));
   std::vector<ConfigService::Function> rows;
   std::vector<bool> leases;
   for (const FunctionInfo& function : functions_) {
     rows.push_back({.name = function.name, .values = function.config});
     leases.push_back(function.leases);
   }
-  config_.emplace(std::move(rows), *config_file_, *shard_, builder_);
+  config_.emplace(std::move(rows), *config_file_, *home_, home_services_.builder());
   pages_.emplace(*config_, std::move(leases));
-  shard_->supply(&*pages_);
+  home_->supply(&*pages_);
   return {};
 }
 
 Result<void> Broker::run() {
-  RTSUP_TRY(link_.serve(*shard_, *shard_));
-  shard_->run();
-  return {};
+  RTSUP_TRY(link_.serve(*home_, shards_));
+  shards_.start();
+  home_->run();
+  shards_.stop();
+  return failed_ ? Result<void>(*failed_) : Result<void>();
+}
+
+// A forwarded call counts where it came from until its answer is there.
+bool Broker::is_idle() const {
+  size_t pending = config_->pending() + sequencer_->pending() + home_services_.pending();
+  for (uint32_t i = 1; i < shards_.size(); ++i) {
+    shards_.run_on(i, [&] { pending += others_[i - 1]->services.pending(); });
+  }
+  return pending == 0;
+}
+
+void Broker::add_to(Meter& meter) const {
+  link_.add_to(meter);
+  for (uint32_t i = 1; i < shards_.size(); ++i) {
+    shards_.run_on(i, [&] { meter += others_[i - 1]->refusals; });
+  }
 }
 
 void Broker::shutdown(uint64_t limit_ms) {
-  dispatcher_->shut();
-  end_when_idle(shard_->now_ns() + std::min(limit_ms, kShutdownLimitMaxMs) * kMillisecond);
+  quiescence_->end();
+  shards_.run_on_each([this](uint32_t shard) { services(shard).shut(); });
+  end_when_idle(home_->now_ns() + std::min(limit_ms, kShutdownLimitMaxMs) * kMillisecond);
 }
 
 void Broker::end_when_idle(uint64_t deadline_ns) {
-  const bool idle = state_->pending() == 0 && invoke_->pending() == 0 && pubsub_->pending() == 0 &&
-                    config_->pending() == 0 && sequencer_->pending() == 0;
-  if (idle || shard_->now_ns() >= deadline_ns) {
-    shard_->stop();
+  if (is_idle() || home_->now_ns() >= deadline_ns) {
+    home_->stop();
     return;
   }
-  shard_->at(std::min(deadline_ns, shard_->now_ns() + kIdleCheckNs),
-             [this, deadline_ns] { end_when_idle(deadline_ns); });
+  home_->at(std::min(deadline_ns, home_->now_ns() + kIdleCheckNs),
+            [this, deadline_ns] { end_when_idle(deadline_ns); });
+}
+
+// ---- another broker takes over ----
+
+void Broker::quiesce(uint64_t limit_ms) {
+  quiescence_->begin(std::min(limit_ms, kQuiesceLimitMaxMs) * kMillisecond,
+                     [this](const Quiescence::Outcome& outcome) { hand_over_when_quiet(outcome); });
+}
+
+void Broker::hand_over_when_quiet(const Quiescence::Outcome& outcome) {
+  if (!outcome.is_quiet) {
+    return link_.busy(outcome.busy, 0);
+  }
+  Meter readings = meter_;
+  add_to(readings);
+  Result<sys::UniqueFd> state = sys::UniqueFd();
+  shards_.run_alone([&] { state = hand_over_state(state_of_base(), readings); });
+  if (!state) {
+    quiescence_->end();
+    return link_.busy({}, abi::pack_error(state.error()));
+  }
+  link_.quiet(outcome.since_ns, std::move(*state));
+}
+
+void Broker::resume() { quiescence_->end(); }
+
+void Broker::hand_over() {
+  shards_.hand_over();
+  has_handed_over_ = true;
+  link_.handed_over();
+  end_when_told();
+}
+
+// The supervisor goes by this process's end just as well, but it would wait for that.
+void Broker::end_when_told() {
+  if (!link_.has_unsent()) {
+    home_->stop();
+    return;
+  }
+  home_->at(home_->now_ns() + kIdleCheckNs, [this] { end_when_told(); });
+}
+
+void Broker::import(sys::UniqueFd state) {
+  if (const auto taken = take_over(std::move(state)); !taken) {
+    // What it holds may be a part of it: nobody is to be served from that.
+    failed_ = taken.error();
+    home_->stop();
+    return;
+  }
+  link_.imported();
+}
+
+BrokerState Broker::state_of_base() {
+  return {.plan = plan_.plan(), .meter = meter_, .quota = quota_, .components = *components_};
+}
+
+Result<void> Broker::take_over(sys::UniqueFd state) {
+  RTSUP_ASSIGN(const sys::SealedMemfd file,
+               sys::SealedMemfd::adopt(std::move(state), kHandoverBytesMax));
+  RTSUP_ASSIGN(const sys::ReadOnlyMapping mapping, file.map());
+  Result<void> taken;
+  shards_.run_alone([&] { taken = take_over_state(state_of_base(), mapping.bytes()); });
+  RTSUP_TRY(taken);
+  RTSUP_ASSIGN(ConfigChanges changes, config_file_->read_again());
+  config_->replace(std::move(changes));
+  // Until kGiven: every function that runs will be there.
+  shards_.expect_sessions(true);
+  return {};
 }
 
 // Nobody is left to serve for. What was acknowledged is on the disk.
-void Broker::lost() { shard_->stop(); }
+void Broker::lost() { home_->stop(); }
 
 }  // namespace rtsup::broker

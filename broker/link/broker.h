@@ -1,8 +1,9 @@
-// Broker: everything of rtsup-broker, put together: shard, link, components, services. Built in the
+// Broker: everything of rtsup-broker, put together: shards, link, components, services. Built in the
 // order in which the parts need each other.
 // Owns:    all of it.
 // Errors:  start(): of the plan, a component, a system call; the process can only say so and end.
-// Threads: the one that calls run(); components have threads of their own.
+// Threads: the one that calls run(), which is the home shard's; other shards and components have
+//          threads of their own.
 #pragma once
 
 #include <memory>
@@ -10,59 +11,93 @@
 #include <string>
 
 #include "broker/channel/shard.h"
-#include "broker/core/call_handler.h"
 #include "broker/link/base_plan.h"
+#include "broker/link/broker_state.h"
 #include "broker/link/component_set.h"
 #include "broker/link/link.h"
-#include "broker/services/dispatcher.h"
-#include "broker/services/event_rooms.h"
+#include "broker/link/quiescence.h"
+#include "broker/link/shard_services.h"
+#include "broker/link/shard_set.h"
 #include "broker/services/page_supply.h"
 
 namespace rtsup::broker {
 
-class Broker final : public CallHandler, public LinkEvents {
+class Broker final : public LinkEvents, public LiveMeters {
  public:
+  // kSuccessor: of a broker that still serves, and is to be taken over from.
+  enum class Role : bool { kFirst, kSuccessor };
   // Opens everything and takes no command yet: what comes after it needs neither files nor threads.
   // `link` stays the caller's.
   static Result<std::unique_ptr<Broker>> open(int link, sys::UniqueFd plan,
-                                              const std::string& state_folder);
+                                              const std::string& state_folder, Role role);
   ~Broker() override;
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
 
-  // Says kServing and serves until the supervisor asks for the end, or is gone.
+  // Says kServing and serves until the supervisor asks for the end, or is gone. The error: it could
+  // not take over.
   Result<void> run();
+  // Another one serves in its place. Files, databases and regions are that one's now: the process
+  // leaves them as they are, without any of the tidying up that would disturb it.
+  [[nodiscard]] bool has_handed_over() const noexcept { return has_handed_over_; }
 
-  void handle(Call& call) override { dispatcher_->handle(call); }
   void shutdown(uint64_t limit_ms) override;
+  void quiesce(uint64_t limit_ms) override;
+  void resume() override;
+  void hand_over() override;
+  void import(sys::UniqueFd state) override;
   void lost() override;
+  void add_to(Meter& meter) const override;
 
  private:
-  Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link);
+  Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link, Role role);
+  // What another shard has beside its loop.
+  struct Other {
+    Other(uint32_t number, size_t functions, Post& home, channel::SessionObserver& observer)
+        : services(number), refusals(functions), relay(home, observer) {}
+    ShardServices services;
+    Meter refusals;
+    ObserverRelay relay;
+  };
+
   Result<void> assemble(const std::string& state_folder);
+  Result<void> make_shards();
+  Result<void> open_components(const std::string& state_folder);
+  Result<void> assemble_services();
   void assemble_sequencer();
   Result<void> assemble_config(const std::string& state_folder);
   void end_when_idle(uint64_t deadline_ns);
+  void end_when_told();
+  [[nodiscard]] bool is_idle() const;
+  [[nodiscard]] ShardServices& services(uint32_t shard) noexcept;
+  void hand_over_when_quiet(const Quiescence::Outcome& outcome);
+  BrokerState state_of_base();
+  Result<void> take_over(sys::UniqueFd state);
 
   BasePlanFile plan_;
   const std::vector<FunctionInfo> functions_;
   const SystemWallClock clock_;
-  AnswerBuilder builder_;
+  const Placement placement_;
+  Quota quota_;
   Meter meter_;
   Link link_;
-  std::unique_ptr<channel::Shard> shard_;
+  ShardServices home_services_{kHomeShard};
+  std::unique_ptr<channel::Shard> home_;
+  std::vector<std::unique_ptr<Other>> others_;
+  ShardSet shards_;
+  std::vector<Forwarder::Shard> reachable_;  // the shards, as they reach each other
   std::optional<ComponentSet> components_;
   std::optional<Access> access_;
-  std::optional<StateService> state_;
-  std::optional<InvokeService> invoke_;
-  std::optional<PubsubService> pubsub_;
-  std::optional<EventRooms> rooms_;
   std::unique_ptr<ConfigFile> config_file_;
   std::optional<ConfigService> config_;
   std::optional<PageSupply> pages_;
   std::optional<SequencerService> sequencer_;
   std::optional<UsageService> usage_;
-  std::optional<Dispatcher> dispatcher_;
+  std::optional<HomeServices> at_home_;
+  std::optional<Quiescence> quiescence_;
+  std::optional<Error> failed_;
+  bool has_handed_over_ = false;
+  const Role role_;
 };
 
 }  // namespace rtsup::broker

@@ -12,8 +12,6 @@
 namespace rtsup::broker {
 namespace {
 
-using StorePtr = std::unique_ptr<StateStore>;
-
 Error refuse(Status status) noexcept { return {.status = status, .step = Step::kComponent}; }
 
 // "bytes_max": what the component may hold; absent = the default.
@@ -31,12 +29,6 @@ Result<size_t> bytes_max(const plan::Component& component) {
     }
   }
   return bytes;
-}
-
-Result<StorePtr> open_memory(const plan::Component& component,
-                             const ComponentSet::Services& services) {
-  RTSUP_ASSIGN(const size_t bytes, bytes_max(component));
-  return StorePtr(std::make_unique<MemoryStore>(bytes, services.timers, services.clock));
 }
 
 // A plain file name: what the manifest says has been checked, but this process keeps its own word
@@ -61,34 +53,42 @@ Result<ComponentSet::Row> ComponentSet::open_one(const plan::BasePlan& plan, uin
                                                  const Services& services) {
   const plan::Component& component = *(*plan.components())[index];
   const std::string type = component.type()->str();
+  const auto migrate = services.is_successor ? sqlite::Migrate::kNo : sqlite::Migrate::kYes;
   Row row;
   if (type == "state.memory") {
-    RTSUP_ASSIGN(row.store, open_memory(component, services));
+    RTSUP_ASSIGN(const size_t bytes, bytes_max(component));
+    auto store = std::make_unique<MemoryStore>(bytes, services.timers, services.clock);
+    row.movable = store.get();
+    row.store = std::move(store);
     return row;
   }
   if (type == "state.sqlite") {
     RTSUP_ASSIGN(std::string path, database_path(component, folder));
-    RTSUP_ASSIGN(row.store, SqliteStore::create({.path = std::move(path), .vfs = {}, .queue = {}},
-                                                services.post, services.clock));
+    RTSUP_ASSIGN(
+        row.store,
+        SqliteStore::create({.path = std::move(path), .vfs = {}, .queue = {}, .migrate = migrate},
+                            services.post, services.clock));
     return row;
   }
   if (type == "sequencer.sqlite") {
     RTSUP_ASSIGN(const std::string path, database_path(component, folder));
-    RTSUP_ASSIGN(row.sequencer, SqliteSequencer::create(path, {}, services.post));
+    RTSUP_ASSIGN(row.sequencer, SqliteSequencer::create(path, {}, services.post, migrate));
     return row;
   }
   if (type == "pubsub.memory") {
-    row.bus = std::make_unique<MemoryBus>(plan.functions()->size(), services.timers);
+    auto bus = std::make_unique<MemoryBus>(plan.functions()->size(), services.timers);
+    row.movable = bus.get();
+    row.bus = std::move(bus);
     return row;
   }
   return refuse(Status::kUnimplemented);
 }
 
 Result<ComponentSet> ComponentSet::open(const plan::BasePlan& plan, const std::string& state_folder,
-                                        Services services) {
+                                        const std::function<Services(uint32_t)>& services_of) {
   ComponentSet set;
   for (uint32_t i = 0; i < plan.components()->size(); ++i) {
-    auto row = open_one(plan, i, state_folder, services);
+    auto row = open_one(plan, i, state_folder, services_of(i));
     if (!row) {
       // Which one: an Error has no room for names. The error itself is said by who ends the
       // process.

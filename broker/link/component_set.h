@@ -6,6 +6,7 @@
 // Threads: the shard's. close() may block: only at shutdown.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "broker/components/state_store.h"
 #include "broker/core/post.h"
 #include "broker/core/wall_clock.h"
+#include "broker/handover/movable.h"
 
 namespace rtsup::plan {
 struct BasePlan;
@@ -30,14 +32,18 @@ class ComponentSet {
     Post& post;
     Timers& timers;
     const WallClock& clock;
+    bool is_successor = false;  // of a broker that still serves: nothing is migrated
   };
+  // `services_of`: what the component at that position uses.
   static Result<ComponentSet> open(const plan::BasePlan& plan, const std::string& state_folder,
-                                   Services services);
+                                   const std::function<Services(uint32_t)>& services_of);
 
   // In the plan's order; nullptr for a component of another kind.
   std::vector<StateStore*> stores() const;
   std::vector<PubsubBus*> buses() const;
   Sequencer* sequencer(size_t component) const noexcept { return rows_[component].sequencer.get(); }
+  // nullptr: it holds nothing that a broker would hand over.
+  Movable* movable(size_t component) const noexcept { return rows_[component].movable; }
   void close();
 
  private:
@@ -46,6 +52,7 @@ class ComponentSet {
     std::unique_ptr<StateStore> store;
     std::unique_ptr<PubsubBus> bus;
     std::unique_ptr<Sequencer> sequencer;
+    Movable* movable = nullptr;  // the same object
   };
   static Result<Row> open_one(const plan::BasePlan& plan, uint32_t index, const std::string& folder,
                               const Services& services);

@@ -62,7 +62,7 @@ Result<void> Link::serve(channel::Shard& home, channel::SessionHost& sessions) {
   home_ = &home;
   host_ = &sessions;
   RTSUP_TRY(home.watch(socket_, [this] { receive(); }));
-  report(abi::LinkReportVerb::kServing, {});
+  report(abi::LinkReportVerb::kServing, {}, abi::kLinkVersion);
   return {};
 }
 
@@ -103,6 +103,14 @@ void Link::obey(const abi::LinkCommand& command, sys::UniqueFd fd) {
       return host_->expect_sessions(false);
     case abi::LinkCommandVerb::kShutdown:
       return events_.shutdown(command.number);
+    case abi::LinkCommandVerb::kQuiesce:
+      return events_.quiesce(command.number);
+    case abi::LinkCommandVerb::kResume:
+      return events_.resume();
+    case abi::LinkCommandVerb::kHandOver:
+      return events_.hand_over();
+    case abi::LinkCommandVerb::kImport:
+      return events_.import(std::move(fd));
   }
   log_error("link: unknown command " + std::to_string(static_cast<uint32_t>(command.verb)));
 }
@@ -159,6 +167,14 @@ Result<sys::UniqueFd> Link::attach_as(const abi::LinkCommand& command, sys::Uniq
                         .socket = std::move(fd),
                         .busy_ns = is_again ? functions_[command.function].event_timeout_ns : 0,
                         .is_again = is_again});
+}
+
+void Link::quiet(uint64_t since_ns, sys::UniqueFd state) {
+  report(abi::LinkReportVerb::kQuiet, {}, since_ns, abi::ViolationReason::kNone, std::move(state));
+}
+
+void Link::busy(SessionId session, uint64_t packed_error) {
+  report(abi::LinkReportVerb::kBusy, session, packed_error);
 }
 
 void Link::joined(SessionId session) { report(abi::LinkReportVerb::kJoined, session); }

@@ -26,6 +26,13 @@ class LinkEvents {
   virtual ~LinkEvents() = default;
   // The supervisor asks to end within `limit_ms`.
   virtual void shutdown(uint64_t limit_ms) = 0;
+  // It asks to be quiet within `limit_ms`, or to go on after that. Answered by report().
+  virtual void quiesce(uint64_t limit_ms) = 0;
+  virtual void resume() = 0;
+  // Another broker has all that was handed over.
+  virtual void hand_over() = 0;
+  // To go on with what the broker before held.
+  virtual void import(sys::UniqueFd state) = 0;
   // The supervisor is gone.
   virtual void lost() = 0;
 };
@@ -40,6 +47,14 @@ class Link final : public channel::SessionObserver, public LiveMeters {
   // From now on commands are taken, by the thread of `home`, and sessions are attached to
   // `sessions`. Says kServing.
   Result<void> serve(channel::Shard& home, channel::SessionHost& sessions);
+
+  // What was asked of LinkEvents has become of it.
+  void quiet(uint64_t since_ns, sys::UniqueFd state);
+  void busy(SessionId session, uint64_t packed_error);
+  void imported() { report(abi::LinkReportVerb::kImported, {}); }
+  void handed_over() { report(abi::LinkReportVerb::kHandedOver, {}); }
+  // Reports that the supervisor has not taken yet.
+  [[nodiscard]] bool has_unsent() const noexcept { return !waiting_.empty(); }
 
   void joined(SessionId session) override;
   void ready(SessionId session) override;

@@ -2,9 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
-
-#include "broker/testing/fake_loop.h"
+#include "broker/testing/fake_shard.h"
 #include "sys/event.h"
 #include "sys/socket.h"
 
@@ -12,62 +10,20 @@ namespace rtsup::broker {
 namespace {
 
 using channel::SessionMeters;
-
-// Remembers what it was asked; its sessions do nothing.
-class FakeShard final : public channel::Shard {
- public:
-  Result<sys::UniqueFd> attach(channel::Attachment attachment) override {
-    if (attach_error) {
-      return *attach_error;
-    }
-    EXPECT_TRUE(attachment.socket);
-    attached.emplace(attachment.session, std::move(attachment));
-    return std::move(*sys::create_memfd("down", 4096));
-  }
-  void detach(SessionId session) override { detached.push_back(session.value); }
-  void drain(SessionId session) override { drained.push_back(session.value); }
-  void end(SessionId, abi::ViolationReason, uint64_t) override {}
-  void expect_sessions(bool more) override { expects = more; }
-  void each_session(
-      const std::function<void(const channel::SessionReading&)>& visit) const override {
-    for (const auto& [session, attachment] : attached) {
-      visit(
-          {.session = session, .principal = attachment.principal, .meters = meters, .ready = true});
-    }
-  }
-  Result<void> watch(int, std::function<void()> on_readable) override {
-    readable = std::move(on_readable);
-    return {};
-  }
-  void unwatch(int) override { readable = nullptr; }
-  void run() override {}
-  void stop() noexcept override {}
-  void post(std::function<void()> work) override { loop.post(std::move(work)); }
-  uint64_t at(uint64_t when_ns, std::function<void()> work) override {
-    return loop.at(when_ns, std::move(work));
-  }
-  void cancel(uint64_t timer) override { loop.cancel(timer); }
-  uint64_t now_ns() const override { return loop.now_ns(); }
-  Endpoint* pick(FunctionIndex) override { return nullptr; }
-  bool has_ready(FunctionIndex) const override { return false; }
-  void observe(Observer*) override {}
-  void supply(PageSource*) override {}
-  void each_page(FunctionIndex, const std::function<void(SessionPage&)>&) override {}
-
-  testing::FakeLoop loop;
-  std::optional<Error> attach_error;
-  std::map<SessionId, channel::Attachment> attached;
-  std::vector<uint32_t> detached;
-  std::vector<uint32_t> drained;
-  bool expects = false;
-  SessionMeters meters;
-  std::function<void()> readable;
-};
+using testing::FakeShard;
 
 class Events final : public LinkEvents {
  public:
   void shutdown(uint64_t limit_ms) override { limit = limit_ms; }
+  void quiesce(uint64_t limit_ms) override { quiesce_limit = limit_ms; }
+  void resume() override { ++resumed; }
+  void hand_over() override { ++handed_over; }
+  void import(sys::UniqueFd state) override { imported = std::move(state); }
   void lost() override { is_lost = true; }
+  std::optional<uint64_t> quiesce_limit;
+  int resumed = 0;
+  int handed_over = 0;
+  sys::UniqueFd imported;
   std::optional<uint64_t> limit;
   bool is_lost = false;
 };
@@ -76,7 +32,9 @@ class LinkTest : public ::testing::Test {
  protected:
   LinkTest() {
     EXPECT_TRUE(link_.serve(shard_, shard_));
-    EXPECT_EQ(next().verb, abi::LinkReportVerb::kServing);
+    const abi::LinkReport serving = next();
+    EXPECT_EQ(serving.verb, abi::LinkReportVerb::kServing);
+    EXPECT_EQ(serving.number, abi::kLinkVersion);
   }
   void tell(abi::LinkCommand command, std::span<const int> fds = {}) {
     ASSERT_TRUE(sys::send_record(sockets_.second.get(), command, fds));
@@ -239,6 +197,39 @@ TEST_F(LinkTest, CommandsReachTheShard) {
   EXPECT_EQ(shard_.drained, std::vector<uint32_t>{5});
   EXPECT_EQ(shard_.detached, std::vector<uint32_t>{6});
   EXPECT_EQ(events_.limit, 1500U);
+}
+
+TEST_F(LinkTest, ReplacingTheBrokerIsTheEventsToDo) {
+  tell_verb(abi::LinkCommandVerb::kQuiesce, 0, 700);
+  tell_verb(abi::LinkCommandVerb::kResume, 0);
+  tell_verb(abi::LinkCommandVerb::kHandOver, 0);
+  EXPECT_EQ(events_.quiesce_limit, 700U);
+  EXPECT_EQ(events_.resumed, 1);
+  EXPECT_EQ(events_.handed_over, 1);
+  const auto state = *sys::create_memfd("state", 1);
+  const int fd = state.get();
+  abi::LinkCommand command{};
+  command.magic = abi::kLinkMagic;
+  command.verb = abi::LinkCommandVerb::kImport;
+  tell(command, std::span(&fd, 1));
+  EXPECT_TRUE(events_.imported.is_open());
+}
+
+TEST_F(LinkTest, WhatBecameOfItIsReported) {
+  link_.quiet(42, *sys::create_memfd("state", 1));
+  const abi::LinkReport quiet = next();
+  EXPECT_EQ(quiet.verb, abi::LinkReportVerb::kQuiet);
+  EXPECT_EQ(quiet.number, 42U);
+  EXPECT_EQ(fd_count_, 1U);
+  link_.busy(SessionId{3}, 0);
+  const abi::LinkReport busy = next();
+  EXPECT_EQ(busy.verb, abi::LinkReportVerb::kBusy);
+  EXPECT_EQ(busy.session, 3U);
+  link_.imported();
+  EXPECT_EQ(next().verb, abi::LinkReportVerb::kImported);
+  link_.handed_over();
+  EXPECT_EQ(next().verb, abi::LinkReportVerb::kHandedOver);
+  EXPECT_FALSE(link_.has_unsent());
 }
 
 TEST_F(LinkTest, BytesThatAreNoCommandAreDropped) {

@@ -38,6 +38,10 @@ struct ShardSet::Other {
   std::thread thread;
 };
 
+ShardSet::ShardSet(const Placement& placement) : placement_(placement) {}
+
+ShardSet::~ShardSet() { stop(); }
+
 void ShardSet::add_home(channel::Shard& home) { shards_.push_back(&home); }
 
 void ShardSet::add(std::unique_ptr<channel::Shard> shard) {
@@ -67,6 +71,12 @@ void ShardSet::stop() noexcept {
   is_serving_ = false;
 }
 
+void ShardSet::clear() noexcept {
+  stop();
+  others_.clear();
+  shards_.clear();
+}
+
 void ShardSet::run_on(uint32_t shard, const std::function<void()>& work) const {
   if (shard == kHomeShard || !is_serving_) {
     work();
@@ -84,6 +94,26 @@ void ShardSet::run_on_each(const std::function<void(uint32_t shard)>& work) cons
   for (uint32_t i = 0; i < size(); ++i) {
     run_on(i, [&work, i] { work(i); });
   }
+}
+
+void ShardSet::run_alone(const std::function<void()>& work) const {
+  if (!is_serving_) {
+    return work();
+  }
+  std::latch standing(static_cast<ptrdiff_t>(others_.size()));
+  std::latch done(1);
+  std::latch left(static_cast<ptrdiff_t>(others_.size()));
+  for (const auto& other : others_) {
+    other->shard->post([&standing, &done, &left] {
+      standing.count_down();
+      done.wait();
+      left.count_down();
+    });
+  }
+  standing.wait();
+  work();
+  done.count_down();
+  left.wait();  // before the latches go
 }
 
 uint32_t ShardSet::owner_of(SessionId session) const noexcept {
@@ -121,6 +151,24 @@ void ShardSet::drain(SessionId session) {
 
 void ShardSet::expect_sessions(bool more) {
   run_on_each([&](uint32_t shard) { at(shard).expect_sessions(more); });
+}
+
+void ShardSet::hold(bool held) {
+  run_on_each([&](uint32_t shard) { at(shard).hold(held); });
+}
+
+channel::Unrest ShardSet::unrest() const {
+  channel::Unrest unrest;
+  run_on_each([&](uint32_t shard) {
+    const channel::Unrest one = at(shard).unrest();
+    unrest.busy = one.busy == SessionId{} ? unrest.busy : one.busy;
+    unrest.has_unread = unrest.has_unread || one.has_unread;
+  });
+  return unrest;
+}
+
+void ShardSet::hand_over() noexcept {
+  run_on_each([&](uint32_t shard) { at(shard).hand_over(); });
 }
 
 void ShardSet::each_session(

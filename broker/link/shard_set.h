@@ -3,8 +3,8 @@
 // Owns:    the other shards and their threads. Home and placement must outlive it.
 // Errors:  as of channel::Shard.
 // Threads: home's only, except where it says otherwise. What is asked of another shard's sessions is
-//          done on its thread; who asks waits for one turn of that loop. No shard ever waits for
-//          home, so that nothing can wait in a circle.
+//          done on its thread; home waits for one turn of that loop. Other shards wait for home in
+//          run_alone() only, when home waits for nobody: nothing can wait in a circle.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "broker/channel/shard.h"
-#include "broker/link/placement.h"
+#include "broker/core/placement.h"
 
 namespace rtsup::broker {
 
@@ -38,8 +38,8 @@ class ObserverRelay final : public channel::SessionObserver {
 
 class ShardSet final : public channel::SessionHost {
  public:
-  explicit ShardSet(const Placement& placement) : placement_(placement) {}
-  ~ShardSet() override { stop(); }
+  explicit ShardSet(const Placement& placement);
+  ~ShardSet() override;
   ShardSet(const ShardSet&) = delete;
   ShardSet& operator=(const ShardSet&) = delete;
 
@@ -50,16 +50,24 @@ class ShardSet final : public channel::SessionHost {
   // Ends the other shards' threads, not the shards. What was posted to them is left undone.
   void stop() noexcept;
 
+  // Their sessions end, and they go.
+  void clear() noexcept;
+
   [[nodiscard]] uint32_t size() const noexcept { return static_cast<uint32_t>(shards_.size()); }
   [[nodiscard]] channel::Shard& at(uint32_t shard) const noexcept { return *shards_[shard]; }
   // Does the work on the shard's thread, and waits for its end.
   void run_on(uint32_t shard, const std::function<void()>& work) const;
   void run_on_each(const std::function<void(uint32_t shard)>& work) const;
+  // Does the work here while every other shard stands still.
+  void run_alone(const std::function<void()>& work) const;
 
   Result<sys::UniqueFd> attach(channel::Attachment attachment) override;
   void detach(SessionId session) override;
   void drain(SessionId session) override;
   void expect_sessions(bool more) override;
+  void hold(bool held) override;
+  [[nodiscard]] channel::Unrest unrest() const override;
+  void hand_over() noexcept override;
   void each_session(
       const std::function<void(const channel::SessionReading&)>& visit) const override;
 

@@ -19,4 +19,12 @@ FunctionMeter& FunctionMeter::operator+=(const FunctionMeter& other) noexcept {
   return *this;
 }
 
+Meter& Meter::operator+=(const Meter& other) noexcept {
+  for (size_t i = 0; i < functions_.size() && i < other.functions_.size(); ++i) {
+    functions_[i] += other.functions_[i];
+  }
+  operator_ += other.operator_;
+  return *this;
+}
+
 }  // namespace rtsup::broker

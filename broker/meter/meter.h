@@ -1,4 +1,4 @@
-// Meter: what each function has used since the broker started. The channel counts per session; what
+// Meter: what each function has used since the base started, or its broker died last. The channel counts per session; what
 // it counted is added here when a session is gone, and, for a reading, from those that live. The
 // dispatcher counts what the service boundary refused.
 // Owns:    one row per function of the plan and one for the operator, allocated once.
@@ -40,7 +40,10 @@ class Meter {
     return principal.kind == abi::PrincipalKind::kFunction ? functions_[principal.function.value]
                                                            : operator_;
   }
+  Meter& operator+=(const Meter& other) noexcept;
   std::span<const FunctionMeter> functions() const noexcept { return functions_; }
+  FunctionMeter& function(size_t index) noexcept { return functions_[index]; }
+  FunctionMeter& operator_row() noexcept { return operator_; }
 
  private:
   std::vector<FunctionMeter> functions_;

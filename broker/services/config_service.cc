@@ -59,6 +59,11 @@ void ConfigService::refresh(Row& row) {
   }
 }
 
+void ConfigService::replace(ConfigChanges changes) {
+  changes_ = std::move(changes);
+  std::for_each(rows_.begin(), rows_.end(), [this](Row& row) { refresh(row); });
+}
+
 void ConfigService::fill(FunctionIndex function, SessionPage& page) {
   page_values_.clear();
   for (const auto& [name, value] : rows_[function.value].values) {

@@ -35,6 +35,8 @@ class ConfigService {
   size_t pending() const noexcept { return waiting_.size() + saving_.size(); }
   bool has_values(FunctionIndex function) const { return !rows_[function.value].values.empty(); }
   void fill(FunctionIndex function, SessionPage& page);
+  // What the broker before has put on the disk since the file was opened. Before any session.
+  void replace(ConfigChanges changes);
 
  private:
   struct Value {

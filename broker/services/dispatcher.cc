@@ -3,11 +3,7 @@
 #include "broker/core/checks.h"
 
 namespace rtsup::broker {
-namespace {
-
-constexpr uint16_t service_of(uint16_t opcode) noexcept { return opcode & 0xFF00; }
-
-}  // namespace
+using abi::service_of;
 
 void Dispatcher::handle(Call& call) {
   const Decision decision = parts_.access.decide(call);
@@ -27,7 +23,9 @@ void Dispatcher::handle(Call& call) {
       return answer_failure(call, parts_.builder, abi::Reason::kCallsPerSecond, retry_ms);
     }
   }
-  serve(call, decision);
+  if (parts_.forwarder == nullptr || !parts_.forwarder->forward(call, decision)) {
+    serve(call, decision);
+  }
 }
 
 void Dispatcher::serve(Call& call, const Decision& decision) {
@@ -40,15 +38,20 @@ void Dispatcher::serve(Call& call, const Decision& decision) {
     case service_of(abi::op::kPubsubPublish):
       return parts_.pubsub.handle(call, decision.component);
     case service_of(abi::op::kConfigGet):
-      return parts_.config.handle(call);
+      return parts_.home == nullptr ? refuse(call) : parts_.home->config.handle(call);
     case service_of(abi::op::kSequencerNext):
-      return parts_.sequencer.handle(call, decision.component);
+      return parts_.home == nullptr ? refuse(call)
+                                    : parts_.home->sequencer.handle(call, decision.component);
+    case service_of(abi::op::kBaseUsage):
+      return parts_.home == nullptr || opcode != abi::op::kBaseUsage
+                 ? refuse(call)
+                 : parts_.home->usage.handle(call);
     default:
-      break;
+      return refuse(call);
   }
-  if (opcode == abi::op::kBaseUsage) {
-    return parts_.usage.handle(call);
-  }
+}
+
+void Dispatcher::refuse(Call& call) {
   answer_failure(call, parts_.builder, abi::Reason::kUnknownOperation);
 }
 

@@ -1,6 +1,6 @@
 // Dispatcher: what happens with every call that the channel hands over: service boundary, quota,
 // service. Nothing reaches a service that the boundary has not granted.
-// Owns:    the quota. Everything else must outlive it.
+// Owns:    nothing; everything must outlive it.
 // Threads: the shard's only.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include "broker/core/post.h"
 #include "broker/meter/meter.h"
 #include "broker/services/config_service.h"
+#include "broker/services/forwarder.h"
 #include "broker/services/invoke_service.h"
 #include "broker/services/pubsub_service.h"
 #include "broker/services/sequencer_service.h"
@@ -19,29 +20,37 @@
 
 namespace rtsup::broker {
 
-class Dispatcher final : public CallHandler {
+// What only the home shard has.
+struct HomeServices {
+  ConfigService& config;
+  SequencerService& sequencer;
+  UsageService& usage;
+};
+
+class Dispatcher final : public CallHandler, public GrantedCalls {
  public:
   struct Parts {
     const Access& access;
-    Quota quota;
+    Quota& quota;
     Meter& meter;
     const Timers& timers;
     AnswerBuilder& builder;
     StateService& state;
     InvokeService& invoke;
     PubsubService& pubsub;
-    ConfigService& config;
-    SequencerService& sequencer;
-    UsageService& usage;
+    const HomeServices* home = nullptr;  // nullptr on another shard
+    Forwarder* forwarder = nullptr;      // nullptr with one shard
   };
   explicit Dispatcher(Parts parts) : parts_(std::move(parts)) {}
 
   void handle(Call& call) override;
+  // What handle() of some shard has let through.
+  void serve(Call& call, const Decision& decision) override;
   // From now on every new call is refused; those under way are answered.
   void shut() noexcept { shut_ = true; }
 
  private:
-  void serve(Call& call, const Decision& decision);
+  void refuse(Call& call);
 
   Parts parts_;
   bool shut_ = false;

@@ -69,17 +69,18 @@ class DispatcherTest : public ::testing::Test {
   ConfigService config_{
       {{.name = "cart", .values = {{"limit", "9"}}}}, *config_file_, pages_, builder_};
   SequencerService sequencer_{"shop", "shop", {}, builder_};
+  Quota quota_{{3}};
+  const HomeServices home_{config_, sequencer_, usage_};
   Dispatcher dispatcher_{{.access = access_,
-                          .quota = Quota({3}),
+                          .quota = quota_,
                           .meter = meter_,
                           .timers = loop_,
                           .builder = builder_,
                           .state = state_,
                           .invoke = invoke_,
                           .pubsub = pubsub_,
-                          .config = config_,
-                          .sequencer = sequencer_,
-                          .usage = usage_}};
+                          .home = &home_,
+                          .forwarder = nullptr}};
 };
 
 TEST_F(DispatcherTest, GrantedCallsReachTheirService) {

@@ -7,22 +7,42 @@
 
 namespace rtsup::broker {
 
-Forwarder::Forwarder(const std::vector<Shard>& shards, uint32_t own, AnswerBuilder& builder)
+Forwarder::Forwarder(const std::vector<Shard>& shards, const Placement& placement, uint32_t own,
+                     AnswerBuilder& builder)
     : shards_(shards),
+      placement_(placement),
       own_(own),
       builder_(builder),
       pending_(kForwardedPendingMax, [this] { return Forwarded(*this); }) {}
 
-void Forwarder::forward(Call& call, const Decision& decision, uint32_t owner) {
+uint32_t Forwarder::owner_of(uint16_t opcode, const Decision& decision) const noexcept {
+  switch (abi::service_of(opcode)) {
+    case abi::service_of(abi::op::kStateGet):
+    case abi::service_of(abi::op::kPubsubPublish):
+    case abi::service_of(abi::op::kSequencerNext):
+      return placement_.of(decision.component);
+    case abi::service_of(abi::op::kInvokeCall):
+      return placement_.of(decision.callee);
+    default:
+      return kHomeShard;
+  }
+}
+
+bool Forwarder::forward(Call& call, const Decision& decision) {
+  const uint32_t owner = owner_of(call.operation().opcode, decision);
+  if (owner == own_) {
+    return false;
+  }
   Forwarded* const forwarded = pending_.take();
   if (forwarded == nullptr) {
-    return answer_failure(call, builder_, abi::Reason::kTooManyCalls);
-  }
-  if (!forwarded->take(call.payload())) {
+    answer_failure(call, builder_, abi::Reason::kTooManyCalls);
+  } else if (!forwarded->take(call.payload())) {
     pending_.give(forwarded);
-    return answer_failure(call, builder_, abi::Reason::kNoMemory);
+    answer_failure(call, builder_, abi::Reason::kNoMemory);
+  } else {
+    forwarded->go(call, decision, shards_[owner]);
   }
-  forwarded->go(call, decision, shards_[owner]);
+  return true;
 }
 
 bool Forwarder::Copied::take(const Payload& payload) {

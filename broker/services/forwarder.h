@@ -1,5 +1,6 @@
-// Forwarder: takes calls to the shard that owns what they are about, and their answers back. With
-// one shard there is none. A call is checked, limited and metered where its session is; only then
+// Forwarder: takes calls to the shard that owns what they are about, and their answers back: the
+// component's for state, pubsub and sequencers, the callee's for invocations, home for the rest.
+// With one shard there is none. A call is checked, limited and metered where its session is; only then
 // it is forwarded, with its payload copied, so that the other thread never reads a worker's memory.
 // Owns:    a fixed number of calls under way. The shards' Posts and the table of handlers must
 //          outlive it.
@@ -15,6 +16,7 @@
 #include "broker/access/access.h"
 #include "broker/core/answer.h"
 #include "broker/core/call.h"
+#include "broker/core/placement.h"
 #include "broker/core/pool.h"
 #include "broker/core/post.h"
 
@@ -35,12 +37,13 @@ class Forwarder {
     GrantedCalls* calls = nullptr;
   };
   // `shards`: all of them, filled before the first call; `own`: position of this one.
-  Forwarder(const std::vector<Shard>& shards, uint32_t own, AnswerBuilder& builder);
+  Forwarder(const std::vector<Shard>& shards, const Placement& placement, uint32_t own,
+            AnswerBuilder& builder);
   Forwarder(const Forwarder&) = delete;
   Forwarder& operator=(const Forwarder&) = delete;
 
-  // The call is answered by `owner`, which is not this shard.
-  void forward(Call& call, const Decision& decision, uint32_t owner);
+  // False: the call is this shard's own. Otherwise its owner answers it.
+  [[nodiscard]] bool forward(Call& call, const Decision& decision);
   size_t pending() const noexcept { return pending_.taken(); }
 
  private:
@@ -96,7 +99,10 @@ class Forwarder {
     bool lacks_memory_ = false;  // for the answer's payload
   };
 
+  [[nodiscard]] uint32_t owner_of(uint16_t opcode, const Decision& decision) const noexcept;
+
   const std::vector<Shard>& shards_;
+  const Placement& placement_;
   const uint32_t own_;
   AnswerBuilder& builder_;
   Pool<Forwarded> pending_;

@@ -9,6 +9,7 @@
 #include "broker/core/limits.h"
 #include "broker/testing/fake_loop.h"
 #include "broker/testing/tables.h"
+#include "schemas/plan_generated.h"
 
 namespace rtsup::broker {
 namespace {
@@ -18,7 +19,6 @@ using testing::FakeLoop;
 using testing::FakePayload;
 
 constexpr uint32_t kOrigin = 0;
-constexpr uint32_t kOwner = 1;
 
 // The owner's services: whatever `how` does.
 class Owner final : public GrantedCalls {
@@ -41,6 +41,24 @@ class Owner final : public GrantedCalls {
   std::thread thread_;
 };
 
+// Function 0 is at home, function 1 and both stores are on the other shard.
+Placement place() {
+  flatbuffers::FlatBufferBuilder b;
+  const std::vector components = {plan::CreateComponentDirect(b, "a", "state.memory"),
+                                  plan::CreateComponentDirect(b, "b", "state.memory")};
+  const std::vector config = {plan::CreateSettingDirect(b, "name", "value")};
+  std::vector<flatbuffers::Offset<plan::StateGrant>> grants;
+  for (const uint32_t component : {0U, 1U}) {
+    const auto keys = b.CreateVectorOfStrings(std::vector<std::string>{"*"});
+    grants.push_back(plan::CreateStateGrant(b, component, keys, b.CreateVector<uint16_t>({1})));
+  }
+  const std::vector functions = {
+      plan::CreateFunctionDirect(b, "cart", nullptr, nullptr, 0, 1, 1, nullptr, &config),
+      plan::CreateFunctionDirect(b, "pricing", &grants)};
+  b.Finish(plan::CreateBasePlanDirect(b, 1, "shop", "shop", &components, &functions));
+  return Placement(*flatbuffers::GetRoot<plan::BasePlan>(b.GetBufferPointer()), 2);
+}
+
 class ForwarderTest : public ::testing::Test {
  protected:
   ForwarderTest()
@@ -59,12 +77,13 @@ class ForwarderTest : public ::testing::Test {
   Owner owner_;
   std::vector<Forwarder::Shard> shards_;
   AnswerBuilder builder_;
-  Forwarder forwarder_{shards_, kOrigin, builder_};
+  const Placement placement_ = place();
+  Forwarder forwarder_{shards_, placement_, kOrigin, builder_};
 };
 
 TEST_F(ForwarderTest, TheOwnerSeesTheCallAndTheOriginItsAnswer) {
   owner_.how = [this](Call& call, const Decision& decision) {
-    EXPECT_EQ(decision.component, ComponentIndex{3});
+    EXPECT_EQ(decision.component, ComponentIndex{1});
     EXPECT_EQ(call.operation().opcode, abi::op::kStateGet);
     EXPECT_EQ(call.principal().name, "cart");
     EXPECT_EQ(call.deadline_ns(), 77U);
@@ -75,12 +94,29 @@ TEST_F(ForwarderTest, TheOwnerSeesTheCallAndTheOriginItsAnswer) {
   FakeCall call = get();
   call.deadline = 77;
   call.nesting = 2;
-  forwarder_.forward(call, {.verdict = Verdict::kAllowed, .component = {3}}, kOwner);
+  ASSERT_TRUE(forwarder_.forward(call, {.verdict = Verdict::kAllowed, .component = {1}}));
   EXPECT_EQ(forwarder_.pending(), 1U);
   ASSERT_TRUE(loop_.run_until([&] { return call.answered(); }));
   EXPECT_EQ(call.status, Status::kOk);
   EXPECT_EQ(call.data, "value");
   EXPECT_EQ(forwarder_.pending(), 0U);
+}
+
+TEST_F(ForwarderTest, WhatIsAtHomeStaysThereAndInvocationsGoToTheCallee) {
+  FakeCall usage(abi::op::kBaseUsage, testing::usage_table(), {}, testing::operator_principal());
+  EXPECT_FALSE(forwarder_.forward(usage, {}));
+  FakeCall home(abi::op::kInvokeCall, testing::invoke_table("cart"));
+  EXPECT_FALSE(forwarder_.forward(home, {.callee = {0}}));
+  EXPECT_FALSE(home.answered());
+  owner_.how = [](Call& call, const Decision& decision) {
+    EXPECT_EQ(decision.callee, FunctionIndex{1});
+    AnswerBuilder builder;
+    answer_failure(call, builder, abi::Reason::kFunctionDown);
+  };
+  FakeCall call(abi::op::kInvokeCall, testing::invoke_table("pricing"));
+  ASSERT_TRUE(forwarder_.forward(call, {.callee = {1}}));
+  ASSERT_TRUE(loop_.run_until([&] { return call.answered(); }));
+  EXPECT_EQ(call.reason(), "FUNCTION_DOWN");
 }
 
 TEST_F(ForwarderTest, ThePayloadIsReadOnceBeforeTheCallLeaves) {
@@ -92,7 +128,7 @@ TEST_F(ForwarderTest, ThePayloadIsReadOnceBeforeTheCallLeaves) {
     answer_ok(call, {});
   };
   FakeCall call = get("payload");
-  forwarder_.forward(call, {}, kOwner);
+  ASSERT_TRUE(forwarder_.forward(call, {}));
   EXPECT_EQ(call.payload().copies, 1);
   ASSERT_TRUE(loop_.run_until([&] { return call.answered(); }));
   EXPECT_EQ(call.payload().copies, 1);
@@ -106,7 +142,7 @@ TEST_F(ForwarderTest, AnAnswerFromASessionsMemoryIsCopiedOnTheOwnersThread) {
     call.answer_from(Status::kOk, metadata, FakePayload("theirs"));
   };
   FakeCall call = get("mine");
-  forwarder_.forward(call, {}, kOwner);
+  ASSERT_TRUE(forwarder_.forward(call, {}));
   ASSERT_TRUE(loop_.run_until([&] { return call.answered(); }));
   EXPECT_EQ(call.data, "theirs");
 }
@@ -119,7 +155,7 @@ TEST_F(ForwarderTest, ACallCanBeAnsweredWithItsOwnPayload) {
     call.answer_from(Status::kOk, metadata, call.payload());
   };
   FakeCall call = get("mine");
-  forwarder_.forward(call, {}, kOwner);
+  ASSERT_TRUE(forwarder_.forward(call, {}));
   ASSERT_TRUE(loop_.run_until([&] { return call.answered(); }));
   EXPECT_EQ(call.data, "mine");
 }
@@ -130,7 +166,7 @@ TEST_F(ForwarderTest, AFailureComesBackAsItIs) {
     answer_failure(call, builder, abi::Reason::kStoreFull, 9);
   };
   FakeCall call = get();
-  forwarder_.forward(call, {}, kOwner);
+  ASSERT_TRUE(forwarder_.forward(call, {}));
   ASSERT_TRUE(loop_.run_until([&] { return call.answered(); }));
   EXPECT_EQ(call.reason(), "STORE_FULL");
   EXPECT_EQ(call.retry_after_ms(), 9U);
@@ -142,7 +178,7 @@ TEST_F(ForwarderTest, BeyondItsPlacesCallsAreRefusedAndPlacesAreUsedAgain) {
   std::vector<std::unique_ptr<FakeCall>> calls;
   for (size_t i = 0; i <= kForwardedPendingMax; ++i) {
     calls.push_back(std::make_unique<FakeCall>(get()));
-    forwarder_.forward(*calls.back(), {}, kOwner);
+    ASSERT_TRUE(forwarder_.forward(*calls.back(), {}));
   }
   EXPECT_EQ(calls.back()->reason(), "TOO_MANY_CALLS");
   owner_.loop.post([&] {
@@ -153,7 +189,7 @@ TEST_F(ForwarderTest, BeyondItsPlacesCallsAreRefusedAndPlacesAreUsedAgain) {
   ASSERT_TRUE(loop_.run_until([&] { return forwarder_.pending() == 0; }));
   owner_.how = [this](Call& call, const Decision&) { answer_ok(call, {}); };
   FakeCall again = get();
-  forwarder_.forward(again, {}, kOwner);
+  ASSERT_TRUE(forwarder_.forward(again, {}));
   ASSERT_TRUE(loop_.run_until([&] { return again.answered(); }));
 }
 

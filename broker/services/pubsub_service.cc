@@ -164,7 +164,7 @@ void PubsubService::Publication::failed(Reason reason, uint32_t retry_after_ms) 
 // As long as there is an instance with room and a message that is due; the buses take turns.
 void PubsubService::deliver(FunctionIndex subscriber) {
   size_t empty = 0;
-  while (empty < plan_.buses.size()) {
+  while (empty < plan_.buses.size() && !paused_) {
     PubsubBus* const bus = plan_.buses[turn_ % plan_.buses.size()];
     ++turn_;
     Endpoint* const endpoint = bus == nullptr ? nullptr : parts_.directory.pick(subscriber);
@@ -172,6 +172,13 @@ void PubsubService::deliver(FunctionIndex subscriber) {
       return;
     }
     empty = bus != nullptr && deliver_one(subscriber, *bus, *endpoint) ? 0 : empty + 1;
+  }
+}
+
+void PubsubService::resume() {
+  paused_ = false;
+  for (uint32_t i = 0; i < plan_.event_timeouts_ns.size(); ++i) {
+    deliver(FunctionIndex{i});
   }
 }
 

@@ -56,6 +56,9 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
   void due(FunctionIndex subscriber) override { deliver(subscriber); }
   // The buses may go before the sessions: nothing is settled from now on.
   void close() noexcept { closed_ = true; }
+  // While it is paused, what is published waits, and what is under delivery is settled.
+  void pause() noexcept { paused_ = true; }
+  void resume();
   // Deliveries under way.
   size_t pending() const noexcept { return pending_.taken(); }
   const TopicRegions& regions() const noexcept { return regions_; }
@@ -100,6 +103,7 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
   Pool<Pending> pending_;
   std::vector<std::byte> table_;  // the event under construction; reserved once
   bool closed_ = false;
+  bool paused_ = false;
   uint64_t published_ = 0;
   size_t turn_ = 0;  // whose turn it is among the buses
 };

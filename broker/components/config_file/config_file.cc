@@ -10,15 +10,19 @@ namespace {
 
 constexpr mode_t kMode = 0600;
 
+Result<ConfigChanges> read_changes(const std::string& path) {
+  const auto text = sys::read_file(path, ConfigFile::kBytesMax);
+  if (!text) {
+    return text.error().status == Status::kNotFound ? Result<ConfigChanges>(ConfigChanges())
+                                                    : Result<ConfigChanges>(text.error());
+  }
+  return parse_changes(*text);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ConfigFile>> ConfigFile::open(std::string path, Post& post) {
-  ConfigChanges changes;
-  if (const auto text = sys::read_file(path, kBytesMax)) {
-    RTSUP_ASSIGN(changes, parse_changes(*text));
-  } else if (text.error().status != Status::kNotFound) {
-    return text.error();
-  }
+  RTSUP_ASSIGN(ConfigChanges changes, read_changes(path));
   std::unique_ptr<ConfigFile> file(new ConfigFile(std::move(path), std::move(changes), post));
   file->thread_ = std::thread([raw = file.get()] { raw->run(); });
   return file;
@@ -28,6 +32,8 @@ ConfigFile::ConfigFile(std::string path, ConfigChanges changes, Post& post)
     : path_(std::move(path)), changes_(std::move(changes)), post_(post) {}
 
 ConfigFile::~ConfigFile() { close(); }
+
+Result<ConfigChanges> ConfigFile::read_again() const { return read_changes(path_); }
 
 void ConfigFile::save(std::string text, Done done) {
   {

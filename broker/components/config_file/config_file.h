@@ -32,6 +32,8 @@ class ConfigFile {
 
   // As they were when it was opened.
   const ConfigChanges& changes() const noexcept { return changes_; }
+  // As they are in the file now. Reads it: only where the loop may wait for a disk.
+  Result<ConfigChanges> read_again() const;
   // `text` is format_changes() of what shall be there.
   void save(std::string text, Done done);
   // Waits for a save that is under way.

@@ -41,6 +41,15 @@ class KeyTable {
   MemoryEntry& insert(std::string_view key);
   void erase(MemoryEntry& entry) noexcept;
   size_t size() const noexcept { return size_; }
+  // Each entry once, in no order.
+  template <typename Visit>
+  void each(const Visit& visit) const {
+    for (uint64_t i = 0; i <= mask_ && size_ > 0; ++i) {
+      for (const MemoryEntry* entry = buckets_.get()[i]; entry != nullptr; entry = entry->next) {
+        visit(*entry);
+      }
+    }
+  }
 
  private:
   struct Free {

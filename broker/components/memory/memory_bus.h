@@ -1,4 +1,5 @@
-// MemoryBus: component pubsub.memory: messages in the broker's own memory, gone when it ends.
+// MemoryBus: component pubsub.memory: messages in the broker's own memory, gone when it ends, unless
+// it is replaced as planned.
 // Owns:    a fixed number of queue entries, allocated at start; a message's bytes are shared by the
 //          queues that it waits in. Timers must outlive it.
 // Units:   limits in broker/core/limits.h.
@@ -23,10 +24,11 @@
 #include "broker/core/limits.h"
 #include "broker/core/pool.h"
 #include "broker/core/post.h"
+#include "broker/handover/movable.h"
 
 namespace rtsup::broker {
 
-class MemoryBus final : public PubsubBus {
+class MemoryBus final : public PubsubBus, public Movable {
  public:
   MemoryBus(size_t function_count, Timers& timers);
   ~MemoryBus() override;
@@ -40,6 +42,11 @@ class MemoryBus final : public PubsubBus {
   bool take(FunctionIndex subscriber, Delivery& delivery) override;
   void settle(const Delivery& delivery, Settled how) override;
   void observe(Observer* observer) override { observer_ = observer; }
+
+  // Subscriptions and what waits for them; nothing may be under delivery (memory_handover.cc).
+  void hand_over(HandoverWriter& writer) const override;
+  Result<void> take_over(HandoverRecord& record) override;
+  Result<void> taken_over() override;
 
   // Entries in use, of all queues.
   [[nodiscard]] size_t entries() const noexcept { return entries_.taken(); }
@@ -90,6 +97,9 @@ class MemoryBus final : public PubsubBus {
   void arm();
   void run_due();
   void tell();
+  Result<void> take_subscription(HandoverRecord& record);
+  Result<void> take_message(HandoverRecord& record);
+  Result<void> take_queued(HandoverRecord& record);
 
   Timers& timers_;
   Observer* observer_ = nullptr;
@@ -105,6 +115,9 @@ class MemoryBus final : public PubsubBus {
   uint64_t published_ = 0;
   uint64_t given_up_ = 0;
   size_t bytes_ = 0;
+  // Only while it takes over, in the order in which they came.
+  Subscriptions taken_subscriptions_;
+  std::vector<BusMessage> taken_messages_;
 };
 
 }  // namespace rtsup::broker

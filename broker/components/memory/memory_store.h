@@ -1,5 +1,5 @@
 // MemoryStore: component state.memory: values in the broker's own memory, gone when it ends.
-// Answers at once.
+// Answers at once. A broker that is replaced as planned hands them over.
 // Owns:    all entries. Timers and clock must outlive it.
 // Units:   bytes_max bounds keys + values + kEntryOverhead each; what would pass it is STORE_FULL.
 // Threads: the shard's only. Reading allocates nothing.
@@ -14,10 +14,11 @@
 #include "broker/components/state_store.h"
 #include "broker/core/post.h"
 #include "broker/core/wall_clock.h"
+#include "broker/handover/movable.h"
 
 namespace rtsup::broker {
 
-class MemoryStore final : public StateStore {
+class MemoryStore final : public StateStore, public Movable {
  public:
   static constexpr size_t kBytesMaxDefault = size_t{64} << 20;
   // What an entry costs beyond its bytes: MemoryEntry, a Value's header, the allocator's, a place
@@ -33,6 +34,11 @@ class MemoryStore final : public StateStore {
   void write(std::span<const StateWrite> writes, StateWriteSink& sink) override;
   void close() override {}
 
+  // Values, etags and the source of the next ones; ends stay what they were (memory_handover.cc).
+  void hand_over(HandoverWriter& writer) const override;
+  Result<void> take_over(HandoverRecord& record) override;
+  Result<void> taken_over() override;
+
   size_t bytes_used() const noexcept { return bytes_used_; }
   size_t entry_count() const noexcept { return table_.size(); }
 
@@ -44,6 +50,7 @@ class MemoryStore final : public StateStore {
   void erase(MemoryEntry& entry) noexcept;
   void expire();
   void arm_timer();
+  Result<void> take_entry(HandoverRecord& record);
 
   const size_t bytes_max_;
   Timers& timers_;

@@ -5,8 +5,6 @@
 #include <iterator>
 #include <utility>
 
-#include "broker/components/sqlite/state_file.h"
-
 namespace rtsup::broker {
 namespace {
 
@@ -21,10 +19,10 @@ int run_once(sqlite::Statement& statement) noexcept {
 }  // namespace
 
 Result<std::unique_ptr<SqliteSequencer>> SqliteSequencer::create(const std::string& path,
-                                                                 const std::string& vfs,
-                                                                 Post& post) {
+                                                                 const std::string& vfs, Post& post,
+                                                                 sqlite::Migrate migrate) {
   std::unique_ptr<SqliteSequencer> made(new SqliteSequencer(post));
-  RTSUP_ASSIGN(made->database_, sqlite::open_sequence_file(path, vfs));
+  RTSUP_ASSIGN(made->database_, sqlite::open_sequence_file(path, vfs, migrate));
   sqlite::Database& database = made->database_;
   RTSUP_ASSIGN(made->begin_, database.prepare("BEGIN IMMEDIATE"));
   RTSUP_ASSIGN(made->commit_, database.prepare("COMMIT"));

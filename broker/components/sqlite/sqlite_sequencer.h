@@ -16,6 +16,7 @@
 
 #include "broker/components/sequencer.h"
 #include "broker/components/sqlite/database.h"
+#include "broker/components/sqlite/state_file.h"
 #include "broker/core/post.h"
 
 namespace rtsup::broker {
@@ -25,8 +26,9 @@ class SqliteSequencer final : public Sequencer {
   static constexpr size_t kQueueMax = 4096;
 
   // `vfs`: name of a registered sqlite3_vfs; empty = the default.
-  static Result<std::unique_ptr<SqliteSequencer>> create(const std::string& path,
-                                                         const std::string& vfs, Post& post);
+  static Result<std::unique_ptr<SqliteSequencer>> create(
+      const std::string& path, const std::string& vfs, Post& post,
+      sqlite::Migrate migrate = sqlite::Migrate::kYes);
   ~SqliteSequencer() override;
   SqliteSequencer(const SqliteSequencer&) = delete;
   SqliteSequencer& operator=(const SqliteSequencer&) = delete;

@@ -47,7 +47,7 @@ void call_sink(const Request& request) {
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::create(const SqliteOptions& options, Post& post,
                                                          const WallClock& clock) {
-  RTSUP_ASSIGN(auto writer, sqlite::Writer::open(options.path, options.vfs));
+  RTSUP_ASSIGN(auto writer, sqlite::Writer::open(options.path, options.vfs, options.migrate));
   RTSUP_ASSIGN(auto reader, sqlite::Reader::open(options.path, options.vfs));
   std::unique_ptr<SqliteStore> store(
       new SqliteStore(std::move(writer), std::move(reader), options, post, clock));

@@ -27,6 +27,7 @@ struct SqliteOptions {
   std::string path;
   std::string vfs;  // name of a registered sqlite3_vfs; empty = the default
   sqlite::RequestQueue::Limits queue;
+  sqlite::Migrate migrate = sqlite::Migrate::kYes;
 };
 
 class SqliteStore final : public StateStore {

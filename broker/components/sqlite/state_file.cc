@@ -68,8 +68,11 @@ Result<void> check_pages(Database& database) {
   return {};
 }
 
-Result<void> migrate(Database& database, const Format& format) {
+Result<void> migrate(Database& database, const Format& format, Migrate how) {
   RTSUP_ASSIGN(int64_t version, database.query_number("PRAGMA user_version"));
+  if (how == Migrate::kNo && version < format.version()) {
+    return refusal(Step::kDatabaseOlder, Status::kFailedPrecondition, version);
+  }
   for (; version < format.version(); ++version) {
     const std::string script = std::string("BEGIN IMMEDIATE;") +
                                format.migrations[static_cast<size_t>(version)] +
@@ -86,7 +89,8 @@ constexpr const char* kSettings =
     "cell_size_check = ON;"
     "PRAGMA cache_size = -8192;";
 
-Result<Database> open_file(const std::string& path, const std::string& vfs, const Format& format) {
+Result<Database> open_file(const std::string& path, const std::string& vfs, const Format& format,
+                           Migrate how) {
   RTSUP_ASSIGN(Database database, Database::open(path, vfs));
   RTSUP_TRY(database.execute(kSettings));
   RTSUP_TRY(check_owner(database, format));
@@ -94,18 +98,19 @@ Result<Database> open_file(const std::string& path, const std::string& vfs, cons
   RTSUP_TRY(database.execute("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216"));
   database.keep_wal();
   RTSUP_TRY(check_pages(database));
-  RTSUP_TRY(migrate(database, format));
+  RTSUP_TRY(migrate(database, format, how));
   return database;
 }
 
 }  // namespace
 
-Result<Database> open_state_file(const std::string& path, const std::string& vfs) {
-  return open_file(path, vfs, kState);
+Result<Database> open_state_file(const std::string& path, const std::string& vfs, Migrate migrate) {
+  return open_file(path, vfs, kState, migrate);
 }
 
-Result<Database> open_sequence_file(const std::string& path, const std::string& vfs) {
-  return open_file(path, vfs, kSequence);
+Result<Database> open_sequence_file(const std::string& path, const std::string& vfs,
+                                    Migrate migrate) {
+  return open_file(path, vfs, kSequence, migrate);
 }
 
 Result<Database> open_state_reader(const std::string& path, const std::string& vfs) {

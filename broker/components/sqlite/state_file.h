@@ -6,7 +6,7 @@
 //   transaction; a newer one is refused journal_mode    WAL, synchronous FULL: a COMMIT that
 //   returned is on the disk
 // Errors:  kDatabaseDamaged (no database, torn pages), kDatabaseForeign, kDatabaseNewer (number =
-// its schema), kDatabase
+// its schema), kDatabaseOlder (likewise), kDatabase
 //          (number = sqlite3 code).
 // Threads: creating thread; see database.h.
 #pragma once
@@ -21,9 +21,12 @@ inline constexpr int64_t kSchemaVersion = 2;
 inline constexpr int64_t kApplicationId = 0x52545353;
 inline constexpr int64_t kSequenceApplicationId = 0x52545351;
 
+// kNo: another process still writes it, with its own schema: one that is older is refused.
+enum class Migrate : bool { kNo, kYes };
 // For writing: creates or migrates the file.
-Result<Database> open_state_file(const std::string& path, const std::string& vfs);
-Result<Database> open_sequence_file(const std::string& path, const std::string& vfs);
+Result<Database> open_state_file(const std::string& path, const std::string& vfs, Migrate migrate);
+Result<Database> open_sequence_file(const std::string& path, const std::string& vfs,
+                                    Migrate migrate);
 // A second connection, for reading only; the file has been opened for writing before.
 Result<Database> open_state_reader(const std::string& path, const std::string& vfs);
 

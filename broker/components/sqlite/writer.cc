@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "broker/components/sqlite/state_file.h"
-
 namespace rtsup::broker::sqlite {
 namespace {
 
@@ -29,9 +27,9 @@ int run_once(Statement& statement) noexcept {
 
 }  // namespace
 
-Result<Writer> Writer::open(const std::string& path, const std::string& vfs) {
+Result<Writer> Writer::open(const std::string& path, const std::string& vfs, Migrate migrate) {
   Writer writer;
-  RTSUP_ASSIGN(writer.database_, open_state_file(path, vfs));
+  RTSUP_ASSIGN(writer.database_, open_state_file(path, vfs, migrate));
   Database& database = writer.database_;
   RTSUP_ASSIGN(writer.begin_, database.prepare("BEGIN IMMEDIATE"));
   RTSUP_ASSIGN(writer.commit_, database.prepare("COMMIT"));

@@ -12,12 +12,14 @@
 #include "broker/components/etag.h"
 #include "broker/components/sqlite/database.h"
 #include "broker/components/sqlite/request.h"
+#include "broker/components/sqlite/state_file.h"
 
 namespace rtsup::broker::sqlite {
 
 class Writer {
  public:
-  static Result<Writer> open(const std::string& path, const std::string& vfs);
+  static Result<Writer> open(const std::string& path, const std::string& vfs,
+                             Migrate migrate = Migrate::kYes);
 
   // Returns when the group is on the disk, or has failed.
   void commit(std::span<RequestPtr> group);

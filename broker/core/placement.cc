@@ -1,4 +1,4 @@
-#include "broker/link/placement.h"
+#include "broker/core/placement.h"
 
 #include <algorithm>
 #include <numeric>

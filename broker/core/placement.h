@@ -18,6 +18,7 @@ struct BasePlan;
 namespace rtsup::broker {
 
 inline constexpr uint32_t kHomeShard = 0;
+inline constexpr uint32_t kShardsMax = 16;
 
 class Placement {
  public:

@@ -1,0 +1,86 @@
+#include "broker/link/quiescence.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace rtsup::broker {
+namespace {
+
+constexpr uint64_t kLookNs = 100'000;
+
+}  // namespace
+
+Quiescence::~Quiescence() {
+  if (timer_ != 0) {
+    timers_.cancel(timer_);
+  }
+}
+
+void Quiescence::begin(uint64_t limit_ns, Done done) {
+  if (std::exchange(has_begun_, true)) {
+    return;
+  }
+  done_ = std::move(done);
+  deadline_ns_ = timers_.now_ns() + limit_ns;
+  pause_(true);
+  hold();
+}
+
+void Quiescence::end() {
+  if (!std::exchange(has_begun_, false)) {
+    return;
+  }
+  done_.reset();
+  if (timer_ != 0) {
+    timers_.cancel(std::exchange(timer_, 0));
+  }
+  sessions_.hold(false);
+  pause_(false);
+}
+
+void Quiescence::hold() {
+  sessions_.hold(true);
+  held_since_ns_ = timers_.now_ns();
+  still_since_ns_ = 0;
+  look();
+}
+
+void Quiescence::look() {
+  const uint64_t now = timers_.now_ns();
+  const channel::Unrest unrest = sessions_.unrest();
+  if (!idle_() || unrest.busy.value != 0) {
+    still_since_ns_ = 0;
+  } else if (still_since_ns_ == 0) {
+    still_since_ns_ = now;
+  }
+  const bool is_still = still_since_ns_ != 0;
+  if (is_still && (!unrest.has_unread || now - still_since_ns_ >= kUnreadMaxNs)) {
+    return tell({.is_quiet = true, .since_ns = held_since_ns_});
+  }
+  if (now >= deadline_ns_) {
+    const Outcome outcome{.busy = unrest.busy};
+    const Done done = std::move(*done_);
+    end();
+    return done(outcome);
+  }
+  if (now - held_since_ns_ >= kHoldMaxNs && !is_still) {
+    sessions_.hold(false);
+    return at(std::min(deadline_ns_, now + kHoldMaxNs), &Quiescence::hold);
+  }
+  at(std::min(deadline_ns_, now + kLookNs), &Quiescence::look);
+}
+
+void Quiescence::tell(const Outcome& outcome) {
+  const Done done = std::move(*done_);
+  done_.reset();
+  done(outcome);
+}
+
+void Quiescence::at(uint64_t when_ns, void (Quiescence::*next)()) {
+  timer_ = timers_.at(when_ns, [this, next] {
+    timer_ = 0;
+    (this->*next)();
+  });
+}
+
+}  // namespace rtsup::broker
