@@ -1,0 +1,377 @@
+// A whole broker with two shards in this process, under load from both: what one shard's functions
+// say to what the other one owns must arrive once, whole, and be answered. ThreadSanitizer looks on.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <optional>
+#include <thread>
+
+#include "broker/link/broker.h"
+#include "broker/testing/tables.h"
+#include "broker/testing/temp_folder.h"
+#include "schemas/plan_generated.h"
+#include "schemas/pubsub_generated.h"
+#include "schemas/session_generated.h"
+#include "sdk/channel_transport.h"
+#include "sdk/host.h"
+#include "sys/socket.h"
+#include "tests/channel/one_mapping.h"
+
+namespace rtsup {
+namespace {
+
+using broker::testing::make_table;
+using broker::testing::text_of;
+
+// Where Placement puts them: cart and pricing at home, since cart has configuration and the others
+// are two; stock and orders with both stores and the bus on the other shard.
+enum Function : uint32_t { kCart, kPricing, kStock, kOrders };
+
+struct Grants {
+  bool stores = false;
+  bool subscribes = false;
+  std::vector<uint32_t> callees{};
+};
+
+class PlanBuilder {
+ public:
+  sys::SealedMemfd build(uint32_t shards) {
+    add("cart", {.stores = true, .callees = {kPricing, kStock}}, "limit");
+    add("pricing", {});
+    add("stock", {.stores = true, .subscribes = true, .callees = {kPricing}});
+    add("orders", {.stores = true, .subscribes = true, .callees = {kCart}});
+    const std::vector components = {
+        plan::CreateComponentDirect(b_, "fast", "state.memory"),
+        plan::CreateComponentDirect(b_, "store", "state.sqlite", "shop.db"),
+        plan::CreateComponentDirect(b_, "news", "pubsub.memory")};
+    b_.Finish(
+        plan::CreateBasePlanDirect(b_, 1, "shop", "shop", &components, &functions_, 1, shards),
+        "RTBP");
+    return sys::SealedMemfd::create(
+               "plan", {reinterpret_cast<const std::byte*>(b_.GetBufferPointer()), b_.GetSize()})
+        .value();
+  }
+
+ private:
+  void add(const char* name, const Grants& grants, const char* setting = nullptr) {
+    const std::vector<uint16_t> opcodes = {abi::op::kStateGet, abi::op::kStateSet};
+    const std::vector<flatbuffers::Offset<flatbuffers::String>> all = {b_.CreateString("*")};
+    const std::vector<flatbuffers::Offset<flatbuffers::String>> none;
+    std::vector<flatbuffers::Offset<plan::StateGrant>> state;
+    for (uint32_t component = 0; component < (grants.stores ? 2U : 0U); ++component) {
+      state.push_back(plan::CreateStateGrantDirect(b_, component, &all, &opcodes));
+    }
+    const std::vector topics = {
+        plan::CreatePubsubGrantDirect(b_, 2, &all, grants.subscribes ? &all : &none)};
+    std::vector<flatbuffers::Offset<plan::Setting>> config;
+    if (setting != nullptr) {
+      config.push_back(plan::CreateSettingDirect(b_, setting, "9"));
+    }
+    functions_.push_back(plan::CreateFunctionDirect(b_, name, &state, &grants.callees, 0,
+                                                    60'000'000'000, 4, &topics, &config));
+  }
+  flatbuffers::FlatBufferBuilder b_;
+  std::vector<flatbuffers::Offset<plan::Function>> functions_;
+};
+
+struct Reply {
+  Status status = Status::kUnknown;
+  std::string data;
+  std::string reason;
+};
+
+Reply call(sdk::Transport& transport, uint16_t opcode, const broker::testing::Table& table,
+           const std::string& payload = {}) {
+  const sdk::Answer answer = transport.call(
+      {.opcode = opcode, .metadata = table, .payload = std::as_bytes(std::span(payload))});
+  Reply reply{.status = answer.status, .data = text_of(answer.payload), .reason = {}};
+  if (answer.status != Status::kOk && !answer.metadata.empty()) {
+    reply.reason = flatbuffers::GetRoot<abi::Failure>(answer.metadata.data())->reason()->str();
+  }
+  transport.release(answer.lease);
+  return reply;
+}
+Reply set(sdk::Transport& transport, const char* component, const std::string& key,
+          const std::string& value) {
+  return call(transport, abi::op::kStateSet, broker::testing::set_table(component, key), value);
+}
+Reply get(sdk::Transport& transport, const char* component, const std::string& key) {
+  return call(transport, abi::op::kStateGet, broker::testing::get_table(component, key));
+}
+Reply invoke(sdk::Transport& transport, const char* function, const std::string& data) {
+  return call(transport, abi::op::kInvokeCall, broker::testing::invoke_table(function), data);
+}
+Reply publish(sdk::Transport& transport, const std::string& message) {
+  const auto table = make_table(
+      [](auto& b) { return abi::CreatePubsubPublishRequestDirect(b, "news", "orders"); });
+  return call(transport, abi::op::kPubsubPublish, table, message);
+}
+
+// One instance: answers invocations with its name and what came, counts messages.
+class Instance {
+ public:
+  Instance(std::unique_ptr<sdk::ChannelTransport> transport, std::string name)
+      : transport_(std::move(transport)), name_(std::move(name)), thread_([this] { serve(); }) {}
+  ~Instance() {
+    transport_->stop();
+    thread_.join();
+  }
+  sdk::Transport& base() { return *transport_; }
+  int messages() const { return messages_.load(); }
+
+ private:
+  void serve() {
+    sdk::Event event;
+    while (transport_->next_event(event) == sdk::Next::kEvent) {
+      if (event.opcode == abi::op::kEventInvoke) {
+        const std::string answer = name_ + ":" + text_of(event.payload);
+        const sdk::ReplyRoom room = transport_->reply_room(answer.size());
+        std::copy_n(std::as_bytes(std::span(answer)).begin(), answer.size(), room.bytes.begin());
+        const auto table = make_table([](auto& b) { return abi::CreateInvokeReply(b); });
+        transport_->reply(event, Status::kOk, table, room, answer.size());
+      } else {
+        ++messages_;
+        const auto table = make_table([](auto& b) { return abi::CreatePubsubMessageReply(b); });
+        transport_->reply(event, Status::kOk, table, {}, 0);
+      }
+    }
+  }
+  std::unique_ptr<sdk::ChannelTransport> transport_;
+  const std::string name_;
+  std::atomic<int> messages_{0};
+  std::thread thread_;
+};
+
+class ShardsTest : public ::testing::TestWithParam<uint32_t> {
+ protected:
+  void SetUp() override {
+    const sys::SealedMemfd plan = PlanBuilder().build(GetParam());
+    broker_ =
+        std::move(*broker::Broker::open(sockets_.first.get(), std::move(*sys::duplicate(plan.fd())),
+                                        folder_.path(), broker::Broker::Role::kFirst));
+    thread_ = std::thread([this] { EXPECT_TRUE(broker_->run()); });
+    EXPECT_EQ(next().verb, abi::LinkReportVerb::kServing);
+  }
+  void TearDown() override {
+    tell(abi::LinkCommandVerb::kShutdown, 0, 10'000);
+    thread_.join();
+    broker_.reset();
+  }
+  void tell(abi::LinkCommandVerb verb, uint32_t session, uint64_t number = 0) {
+    abi::LinkCommand command{};
+    command.magic = abi::kLinkMagic;
+    command.verb = verb;
+    command.session = session;
+    command.number = number;
+    ASSERT_TRUE(sys::send_record(sockets_.second.get(), command));
+  }
+  abi::LinkReport next() {
+    for (;;) {
+      abi::LinkReport report{};
+      auto received = sys::receive_record(sockets_.second.get(), report, 1, sys::Wait::kYes);
+      EXPECT_TRUE(received);
+      if (!received || report.verb != abi::LinkReportVerb::kJoined) {
+        return report;
+      }
+    }
+  }
+  std::unique_ptr<sdk::ChannelTransport> attach(
+      uint32_t function, abi::PrincipalKind kind = abi::PrincipalKind::kFunction) {
+    sys::SocketPair pair = sys::create_seqpacket_pair().value();
+    abi::LinkCommand command{};
+    command.magic = abi::kLinkMagic;
+    command.verb = abi::LinkCommandVerb::kAttach;
+    command.session = ++sessions_;
+    command.function = function;
+    command.principal = kind;
+    command.epoch = 1;
+    const int fd = pair.first.get();
+    EXPECT_TRUE(sys::send_record(sockets_.second.get(), command, std::span(&fd, 1)));
+    EXPECT_EQ(next().verb, abi::LinkReportVerb::kAttached);
+    auto regions = sdk::Regions::attach(std::move(pair.second), host::kAttachTimeoutNs);
+    EXPECT_TRUE(regions);
+#ifdef __SANITIZE_THREAD__
+    testing::use_one_mapping(*regions);
+#endif
+    return sdk::ChannelTransport::create(std::move(*regions));
+  }
+  std::unique_ptr<Instance> start(uint32_t function, const char* name) {
+    auto transport = attach(function);
+    const auto ready = make_table([](auto& b) { return abi::CreateSessionReadyRequest(b); });
+    EXPECT_EQ(call(*transport, abi::op::kSessionReady, ready).status, Status::kOk);
+    EXPECT_EQ(next().verb, abi::LinkReportVerb::kReady);
+    return std::make_unique<Instance>(std::move(transport), name);
+  }
+  static void subscribe(sdk::Transport& base) {
+    const auto table = make_table(
+        [](auto& b) { return abi::CreatePubsubSubscribeRequestDirect(b, "news", "orders"); });
+    ASSERT_EQ(call(base, abi::op::kPubsubSubscribe, table).status, Status::kOk);
+  }
+  // Ends the instance as its worker's death does.
+  void end(std::unique_ptr<Instance>& instance, uint32_t session) {
+    instance.reset();
+    tell(abi::LinkCommandVerb::kDetach, session);
+  }
+
+  broker::testing::TempFolder folder_;
+  sys::SocketPair sockets_ = sys::create_seqpacket_pair().value();
+  std::unique_ptr<broker::Broker> broker_;
+  std::thread thread_;
+  uint32_t sessions_ = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(Shards, ShardsTest, ::testing::Values(1, 2, 3),
+                         [](const auto& shards) { return std::to_string(shards.param); });
+
+// What the other tests rely on.
+TEST(ShardsPlanTest, CartAndTheStoresAreApart) {
+  const sys::SealedMemfd file = PlanBuilder().build(2);
+  const auto mapping = file.map();
+  const plan::BasePlan& plan = *plan::GetBasePlan(mapping->bytes().data());
+  const broker::Placement placement(plan, plan.shards());
+  EXPECT_EQ(placement.shards(), 2U);
+  EXPECT_EQ(placement.of(FunctionIndex{kCart}), broker::kHomeShard);
+  EXPECT_EQ(placement.of(FunctionIndex{kPricing}), broker::kHomeShard);
+  EXPECT_EQ(placement.of(FunctionIndex{kStock}), 1U);
+  EXPECT_EQ(placement.of(FunctionIndex{kOrders}), 1U);
+  for (uint32_t component = 0; component < 3; ++component) {
+    EXPECT_EQ(placement.of(ComponentIndex{component}), 1U);
+  }
+}
+
+TEST_P(ShardsTest, WhatOneFunctionStoresTheOthersRead) {
+  const auto cart = start(kCart, "cart");
+  const auto stock = start(kStock, "stock");
+  for (const char* store : {"fast", "store"}) {
+    EXPECT_EQ(set(cart->base(), store, "a", "of cart").status, Status::kOk);
+    EXPECT_EQ(get(stock->base(), store, "a").data, "of cart");
+    const std::string large(3 << 20, 'l');
+    EXPECT_EQ(set(stock->base(), store, "b", large).status, Status::kOk);
+    EXPECT_EQ(get(cart->base(), store, "b").data, large);
+  }
+}
+
+TEST_P(ShardsTest, TheBoundaryIsTheCallersAndItsRefusalsAreCounted) {
+  const auto pricing = start(kPricing, "pricing");
+  const auto stock = start(kStock, "stock");
+  EXPECT_EQ(get(pricing->base(), "fast", "a").reason, "NOT_GRANTED");
+  EXPECT_EQ(invoke(stock->base(), "cart", "x").reason, "NOT_GRANTED");
+  const auto cli = attach(0, abi::PrincipalKind::kOperator);
+  const auto table = broker::testing::usage_table();
+  const sdk::Answer usage = cli->call({.opcode = abi::op::kBaseUsage, .metadata = table});
+  ASSERT_EQ(usage.status, Status::kOk);
+  const auto& rows = *flatbuffers::GetRoot<abi::UsageResponse>(usage.metadata.data())->functions();
+  EXPECT_EQ(rows[kPricing]->denied(), 1U);
+  EXPECT_EQ(rows[kStock]->denied(), 1U);
+  EXPECT_EQ(rows[kStock]->sessions(), 1U);
+  EXPECT_EQ(rows[kStock]->calls(), 2U) << "ready and the refused one";
+  cli->release(usage.lease);
+}
+
+TEST_P(ShardsTest, FunctionsCallEachOtherBothWays) {
+  const auto cart = start(kCart, "cart");
+  const auto pricing = start(kPricing, "pricing");
+  const auto stock = start(kStock, "stock");
+  const auto orders = start(kOrders, "orders");
+  EXPECT_EQ(invoke(cart->base(), "stock", "1").data, "stock:1");
+  EXPECT_EQ(invoke(cart->base(), "pricing", "2").data, "pricing:2");
+  EXPECT_EQ(invoke(stock->base(), "pricing", "3").data, "pricing:3");
+  EXPECT_EQ(invoke(orders->base(), "cart", "4").data, "cart:4");
+  const std::string large(1 << 20, 'x');
+  EXPECT_EQ(invoke(cart->base(), "stock", large).data, "stock:" + large);
+}
+
+TEST_P(ShardsTest, WhoHasNoInstanceIsDownForEverybody) {
+  const auto cart = start(kCart, "cart");
+  EXPECT_EQ(invoke(cart->base(), "stock", "1").reason, "FUNCTION_DOWN");
+  auto stock = start(kStock, "stock");
+  const uint32_t session = sessions_;
+  EXPECT_EQ(invoke(cart->base(), "stock", "1").data, "stock:1");
+  end(stock, session);
+  // The session goes when the other shard has heard of it.
+  while (invoke(cart->base(), "stock", "1").status == Status::kOk) {
+  }
+}
+
+TEST_P(ShardsTest, EverySubscriberGetsWhatAnybodyPublishes) {
+  const auto cart = start(kCart, "cart");
+  const auto stock = start(kStock, "stock");
+  const auto orders = start(kOrders, "orders");
+  subscribe(stock->base());
+  subscribe(orders->base());
+  constexpr int kMessages = 200;
+  for (int i = 0; i < kMessages; ++i) {
+    ASSERT_EQ(publish(i % 2 == 0 ? cart->base() : orders->base(), std::string(2000, 'm')).status,
+              Status::kOk);
+  }
+  while (stock->messages() < kMessages || orders->messages() < kMessages) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(stock->messages(), kMessages);
+  EXPECT_EQ(orders->messages(), kMessages);
+}
+
+// Everything at once, from a thread for each function, while sessions come and go.
+TEST_P(ShardsTest, NothingIsLostOrMixedUpUnderLoad) {
+  const auto cart = start(kCart, "cart");
+  const auto pricing = start(kPricing, "pricing");
+  const auto stock = start(kStock, "stock");
+  const auto orders = start(kOrders, "orders");
+  subscribe(stock->base());
+  constexpr int kRounds = 150;
+  std::atomic<int> published{0};
+  const auto load = [&](Instance& instance, const std::string& who, const char* callee) {
+    for (int i = 0; i < kRounds; ++i) {
+      const std::string key = who + std::to_string(i % 7);
+      const std::string value = who + ":" + std::to_string(i) + std::string(i * 37 % 5000, 'v');
+      for (const char* store : {"fast", "store"}) {
+        ASSERT_EQ(set(instance.base(), store, key, value).status, Status::kOk);
+        ASSERT_EQ(get(instance.base(), store, key).data, value);
+      }
+      if (callee != nullptr) {
+        ASSERT_EQ(invoke(instance.base(), callee, value).data, callee + (":" + value));
+      }
+      ASSERT_EQ(publish(instance.base(), value).status, Status::kOk);
+      ++published;
+    }
+  };
+  std::thread threads[] = {std::thread([&] { load(*cart, "cart", "stock"); }),
+                           std::thread([&] { load(*stock, "stock", "pricing"); }),
+                           std::thread([&] { load(*orders, "orders", "cart"); })};
+  const auto cli = attach(0, abi::PrincipalKind::kOperator);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(call(*cli, abi::op::kBaseUsage, broker::testing::usage_table()).status, Status::kOk);
+    auto guest = attach(i % 2 == 0 ? kOrders : kPricing);
+    const uint32_t session = sessions_;
+    guest.reset();
+    tell(abi::LinkCommandVerb::kDetach, session);
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  while (stock->messages() < published) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(stock->messages(), 3 * kRounds);
+}
+
+// What waits on the other shard when the base is asked to end is answered before.
+TEST_P(ShardsTest, TheEndWaitsForWhatIsUnderWay) {
+  const auto cart = start(kCart, "cart");
+  std::vector<sdk::Begun> begun;
+  const auto table = broker::testing::set_table("store", "last");
+  for (int i = 0; i < 20; ++i) {
+    begun.push_back(cart->base().begin({.opcode = abi::op::kStateSet, .metadata = table}));
+  }
+  cart->base().flush();
+  EXPECT_EQ(get(cart->base(), "fast", "none").status, Status::kOk) << "all were taken up";
+  tell(abi::LinkCommandVerb::kShutdown, 0, 10'000);
+  for (const sdk::Begun& one : begun) {
+    const sdk::Answer answer = cart->base().await(one.handle);
+    EXPECT_EQ(answer.status, Status::kOk);
+    cart->base().release(answer.lease);
+  }
+}
+
+}  // namespace
+}  // namespace rtsup
