@@ -97,7 +97,7 @@ endfunction()
 #   hostile      bytes and workers that mean harm     integration  real processes, the base as a whole
 #   compat       what was built against older headers install      the installed tree, from outside
 #   lint         rules on the text                    fuzz         libFuzzer, in preset fuzz only
-foreach(label unit channel hostile integration compat install lint fuzz)
+foreach(label unit channel hostile integration shards compat install lint fuzz)
   add_custom_target(suite-${label})
 endforeach()
 function(rtsup_in_suite labels)
@@ -109,11 +109,11 @@ function(rtsup_in_suite labels)
   endforeach()
 endfunction()
 
-# rtsup_add_test(name SOURCES ... [LINK deps...] [LABELS ...] [DEPENDS programs...] [SERIAL] [ENVIRONMENT ...] [TIMEOUT s])
+# rtsup_add_test(name SOURCES ... [LINK deps...] [LABELS ...] [DEPENDS programs...] [SERIAL] [SHARDED] [ENVIRONMENT ...] [TIMEOUT s])
 # One gtest program; each of its cases is a ctest case. Labels name the suites: unit, channel, hostile, integration, ...
-# DEPENDS: targets that the test starts or loads.
+# DEPENDS: targets that the test starts or loads. SHARDED: once more in suite `shards`, with bases of two shards.
 function(rtsup_add_test name)
-  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT" "SOURCES;LINK;LABELS;ENVIRONMENT;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL;SHARDED" "TIMEOUT" "SOURCES;LINK;LABELS;ENVIRONMENT;DEPENDS" ${ARGN})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
@@ -141,4 +141,10 @@ function(rtsup_add_test name)
     list(APPEND properties ENVIRONMENT "${ARG_ENVIRONMENT}")
   endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES ${properties})
+  if(ARG_SHARDED)
+    rtsup_in_suite(shards ${name})
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX shards. TEST_LIST ${name}_SHARDED
+      PROPERTIES LABELS shards TIMEOUT ${ARG_TIMEOUT} SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]" RUN_SERIAL TRUE
+        ENVIRONMENT RTSUP_TEST_SHARDS=2)
+  endif()
 endfunction()

@@ -110,8 +110,12 @@ std::string BaseFixture::place(const std::string& built, const std::string& file
 
 std::string BaseFixture::manifest(const std::string& components, const std::string& functions,
                                   const std::string& accept) const {
-  return R"({"rtsup": 1, "name": ")" + name_ + R"(", "accept": )" + accept + R"(, "components": )" +
-         components + R"(, "functions": )" + functions + "}\n";
+  // The same test with a broker of several threads: it must not matter.
+  const char* const shards = ::getenv("RTSUP_TEST_SHARDS");  // NOLINT(concurrency-mt-unsafe)
+  const std::string resources =
+      shards == nullptr ? "" : R"("resources": {"shards": )" + std::string(shards) + "}, ";
+  return R"({"rtsup": 1, "name": ")" + name_ + R"(", "accept": )" + accept + ", " + resources +
+         R"("components": )" + components + R"(, "functions": )" + functions + "}\n";
 }
 
 Command BaseFixture::command(const std::vector<std::string>& arguments) const {
