@@ -1,9 +1,12 @@
 // rtsup-bench-flood: what a function notices of a neighbour that asks without end. Two instances of
 // the measuring function under a whole base: one calls 1,000 times a second in an open loop, each
 // time counted from when it was due; the other one is quiet in one turn and floods, 32 calls deep,
-// in the next.
+// in the next. Before each turn a thread that only sleeps until it is due, without any base, shows
+// what the machine itself adds.
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,6 +41,21 @@ std::optional<Histogram> arrivals(Base& base, bool flooded) {
   return report ? std::optional(report->latency) : std::nullopt;
 }
 
+// How late a thread wakes up that has nothing else to do.
+Histogram timer_alone() {
+  Histogram late;
+  const uint64_t start = monotonic_ns() + kGatherNs;
+  for (uint32_t i = 0; i < kArrivals; ++i) {
+    const uint64_t due = start + uint64_t{i} * 1'000'000'000 / kRate;
+    const timespec until{.tv_sec = static_cast<time_t>(due / 1'000'000'000),
+                         .tv_nsec = static_cast<long>(due % 1'000'000'000)};
+    while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) {
+    }
+    late.add(monotonic_ns() - due);
+  }
+  return late;
+}
+
 double microseconds(uint64_t ns) { return static_cast<double>(ns) / 1000; }
 
 void print(const char* name, const Histogram& all) {
@@ -56,11 +74,13 @@ int run() {
     std::fprintf(stderr, "not measured: the measuring function failed\n");
     return 1;
   }
+  Histogram timer;
   Histogram alone;
   Histogram beside;
   std::vector<double> ratios;
   for (int turn = 0; turn < kTurns; ++turn) {
     const bool flood_first = turn % 2 != 0;
+    timer.merge(timer_alone());
     auto first = arrivals(base, flood_first);
     auto second = arrivals(base, !flood_first);
     if (!first || !second) {
@@ -77,6 +97,7 @@ int run() {
   std::sort(ratios.begin(), ratios.end());
   std::printf("\n| state.get 64 B, due 1,000 times a second | p50 | p99 | p99.9 | max |\n");
   std::printf("| --- | --- | --- | --- | --- |\n");
+  print("a timer, no base", timer);
   print("alone", alone);
   print("beside a flood", beside);
   std::printf(

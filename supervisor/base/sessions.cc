@@ -54,21 +54,26 @@ bool Sessions::drain(uint32_t number) {
     return false;
   }
   found->second.draining = true;
-  const bool waits = std::find(waiting_.begin(), waiting_.end(), number) != waiting_.end();
-  return waits || broker_->send(abi::LinkCommandVerb::kDrain, number).has_value();
+  if (std::find(waiting_.begin(), waiting_.end(), number) == waiting_.end()) {
+    waiting_.push_back(number);
+    give_waiting();
+  }
+  return true;
 }
 
 void Sessions::remove(uint32_t number) {
-  if (sessions_.erase(number) != 0 && broker_ != nullptr) {
-    (void)broker_->send(abi::LinkCommandVerb::kDetach, number);
-  }
   std::erase(waiting_, number);
+  if (sessions_.erase(number) != 0 && broker_ != nullptr) {
+    removed_.push_back(number);
+    give_waiting();
+  }
 }
 
 void Sessions::serve(const BrokerLink& broker) {
   broker_ = &broker;
   ++epoch_;
   waiting_.clear();
+  removed_.clear();
   told_ = false;
   pause_ = kWakePauseMin;
   for (auto& [number, session] : sessions_) {
@@ -86,26 +91,41 @@ void Sessions::serve(const BrokerLink& broker) {
   give_waiting();
 }
 
+// A link that is full is tried again: a broker that missed one of these would wait for it, or keep
+// what it should not.
 void Sessions::give_waiting() {
-  while (broker_ != nullptr && !waiting_.empty() && !giving_) {
+  if (broker_ == nullptr || giving_ || give_all()) {
+    return;
+  }
+  giving_ = true;
+  loop_.call_at(now() + kGivePause, [this] {
+    giving_ = false;
+    give_waiting();
+  });
+}
+
+// What the broker has no session of yet is attached. False when the link has no room for all.
+bool Sessions::give_all() {
+  for (; !removed_.empty(); removed_.pop_front()) {
+    if (!broker_->send(abi::LinkCommandVerb::kDetach, removed_.front())) {
+      return false;
+    }
+  }
+  for (; !waiting_.empty(); waiting_.pop_front()) {
     Session& session = sessions_[waiting_.front()];
-    session.command.epoch = epoch_;
-    if (!broker_->attach(session.command, session.socket)) {
-      giving_ = true;
-      loop_.call_at(now() + kGivePause, [this] {
-        giving_ = false;
-        give_waiting();
-      });
-      return;
+    if (session.command.epoch != epoch_) {
+      session.command.epoch = epoch_;
+      if (!broker_->attach(session.command, session.socket)) {
+        session.command.epoch = 0;
+        return false;
+      }
     }
-    if (session.draining) {
-      (void)broker_->send(abi::LinkCommandVerb::kDrain, waiting_.front());
+    if (session.draining && !broker_->send(abi::LinkCommandVerb::kDrain, waiting_.front())) {
+      return false;
     }
-    waiting_.pop_front();
   }
-  if (broker_ != nullptr && !giving_ && !std::exchange(told_, true)) {
-    (void)broker_->send(abi::LinkCommandVerb::kGiven, 0);
-  }
+  told_ = told_ || broker_->send(abi::LinkCommandVerb::kGiven, 0).has_value();
+  return told_;
 }
 
 void Sessions::on_attached(const abi::LinkReport& report, sys::UniqueFd down) {

@@ -56,14 +56,15 @@ class Sessions {
   };
   static constexpr size_t kOldsMax = 8;
 
-  void give(Session& session, uint32_t number);
   void give_waiting();
+  bool give_all();
   void wake_sleepers();
 
   Loop& loop_;
   const BrokerLink* broker_ = nullptr;
   std::map<uint32_t, Session> sessions_;
   std::deque<uint32_t> waiting_;  // to be given to the broker
+  std::deque<uint32_t> removed_;  // that it is still to be told of
   uint64_t epoch_ = 0;
   uint32_t last_number_ = 0;
   bool giving_ = false;  // a call is due

@@ -33,6 +33,21 @@ struct Broker {
     has_fd = received && received->fds.count() == 1;
     return command;
   }
+  // Until nothing more fits.
+  void fill() const {
+    while (link.send(abi::LinkCommandVerb::kShutdown, 0)) {
+    }
+  }
+  // The verb came, among those that fill() sent.
+  [[nodiscard]] bool came(abi::LinkCommandVerb verb) const {
+    abi::LinkCommand command{};
+    while (sys::receive_record(end.get(), command, 1)) {
+      if (command.verb == verb) {
+        return true;
+      }
+    }
+    return false;
+  }
   [[nodiscard]] bool is_quiet() const {
     abi::LinkCommand command{};
     return !sys::receive_record(end.get(), command, 1);
@@ -59,7 +74,11 @@ class SessionsTest : public ::testing::Test {
     made.epoch = epoch;
     return made;
   }
-  // The loop's turns until `done` says so.
+  void run_until_it_came(const Broker& broker, abi::LinkCommandVerb verb) {
+    bool came = false;
+    run_until([&] { return came = came || broker.came(verb); });
+  }
+  // The loop's turns until `done` says so, and goes on saying so.
   void run_until(const std::function<bool()>& done) {
     const Time limit = now() + std::chrono::seconds(20);
     const std::function<void()> look = [&] {
@@ -69,7 +88,7 @@ class SessionsTest : public ::testing::Test {
       }
       loop_.call_at(now() + std::chrono::milliseconds(1), look);
     };
-    look();
+    loop_.call_at(now(), look);
     ASSERT_TRUE(loop_.run());
     ASSERT_TRUE(done());
   }
@@ -136,6 +155,37 @@ TEST_F(SessionsTest, MoreThanTheLinkHoldsAreGivenBitByBit) {
     return given;
   });
   EXPECT_EQ(attached, kSessions);
+}
+
+TEST_F(SessionsTest, AFullLinkOnlyDelaysWhatTheBrokerMustHear) {
+  Broker broker(reports_);
+  broker.fill();
+  sessions_.serve(broker.link);
+  run_until_it_came(broker, abi::LinkCommandVerb::kGiven);
+
+  const uint32_t session = add();
+  EXPECT_EQ(broker.next().verb, abi::LinkCommandVerb::kAttach);
+  broker.fill();
+  EXPECT_TRUE(sessions_.drain(session));
+  run_until_it_came(broker, abi::LinkCommandVerb::kDrain);
+  broker.fill();
+  sessions_.remove(session);
+  run_until_it_came(broker, abi::LinkCommandVerb::kDetach);
+  EXPECT_TRUE(broker.is_quiet());
+}
+
+TEST_F(SessionsTest, ASessionThatEndsIsDrainedByTheNextBrokerEvenIfItsLinkIsFull) {
+  Broker first(reports_);
+  sessions_.serve(first.link);
+  const uint32_t session = add();
+  EXPECT_TRUE(sessions_.drain(session));
+  Broker second(reports_);
+  second.fill();
+  (void)second.next();  // room for the attach command alone
+  sessions_.serve(second.link);
+  run_until_it_came(second, abi::LinkCommandVerb::kDrain);
+  run_until_it_came(second, abi::LinkCommandVerb::kGiven);
+  EXPECT_TRUE(second.is_quiet());
 }
 
 TEST_F(SessionsTest, SleepersInOldRegionsAreWokenUntilTheyHaveJoined) {
