@@ -31,6 +31,11 @@ Answer ChannelTransport::call(const Request& request) noexcept {
   return opened.slot == nullptr ? opened.failure : await(*opened.slot);
 }
 
+Answer ChannelTransport::call_in(const OneSession& session, const Request& request) noexcept {
+  const Opened opened = open_slot(request, Sending::kNow, session.serial);
+  return opened.slot == nullptr ? opened.failure : await(*opened.slot);
+}
+
 Begun ChannelTransport::begin(const Request& request) noexcept {
   const Opened opened = open_slot(request, Sending::kLater);
   if (opened.slot == nullptr) {
@@ -101,6 +106,11 @@ Answer ChannelTransport::await(Slot& slot) noexcept {
   }
 }
 
+bool ChannelTransport::is_base_over() const noexcept {
+  const std::lock_guard lock(mutex_);  // keeps the epoch
+  return current().is_over();
+}
+
 // Publishes the call of a base that is gone to the one that came after it. False: not in time.
 bool ChannelTransport::repeat(Slot& slot) noexcept {
   const uint32_t bytes = slot.memory.length;
@@ -130,8 +140,8 @@ bool ChannelTransport::repeat(Slot& slot) noexcept {
   }
 }
 
-ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
-                                                     Sending sending) noexcept {
+ChannelTransport::Opened ChannelTransport::open_slot(const Request& request, Sending sending,
+                                                     uint32_t only_in) noexcept {
   const uint64_t now = now_ns();
   uint64_t timeout = request.timeout_ns != 0 ? request.timeout_ns : kDefaultTimeoutNs;
   if (request.context.deadline_ns != 0) {
@@ -150,7 +160,8 @@ ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
   return open_slot(request, {.timeout_ns = timeout,
                              .deadline_ns = now + timeout,
                              .bytes = static_cast<uint32_t>(total),
-                             .sending = sending});
+                             .sending = sending,
+                             .only_in = only_in});
 }
 
 ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
@@ -159,7 +170,7 @@ ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
     if (UpMemory::needs_window(how.bytes)) {
       const uint32_t serial = serial_.load();
       Answer failure = ensure_window(how.bytes, how.deadline_ns);
-      if (failure.status != Status::kOk && serial == serial_.load()) {
+      if (failure.status != Status::kOk && serial == serial_.load() && !is_base_over()) {
         return {.failure = failure};
       }
     }
@@ -168,7 +179,7 @@ ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
     if (missing == Missing::kNothing) {
       return {.slot = slot};
     }
-    if (closed_.load()) {
+    if (closed_.load() || missing == Missing::kSession) {
       return {.failure = own_answer(Status::kUnavailable, "BASE_GONE")};
     }
     // Who begins may hold all of it with calls of its own: it must await one of them first.
@@ -230,6 +241,9 @@ ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, co
   std::byte* to = nullptr;
   std::unique_lock lock(mutex_);
   ChannelEpoch* const epoch = &current();
+  if (how.only_in != 0 && (epoch->serial != how.only_in || epoch->is_over())) {
+    return Missing::kSession;
+  }
   if (epoch->is_over()) {
     return Missing::kBase;
   }

@@ -78,12 +78,18 @@ class ChannelTransport final : public Transport {
     Answer failure = {};
   };
   enum class Sending { kNow, kLater };  // rung for at once, or by the next flush()
-  enum class Missing { kNothing, kSlot, kMemory, kRingRoom, kBase };
+  enum class Missing { kNothing, kSlot, kMemory, kRingRoom, kBase, kSession };
+  // A session of the transport, for what means something there and nowhere else.
+  struct OneSession {
+    uint32_t serial = 0;
+    uint64_t epoch = 0;
+  };
   struct Sent {
     uint64_t timeout_ns = 0;
     uint64_t deadline_ns = 0;
     uint32_t bytes = 0;
     Sending sending = Sending::kNow;
+    uint32_t only_in = 0;  // serial of the one session that it may be sent to; 0 = any
   };
   static constexpr uint64_t kDefaultTimeoutNs = 5'000'000'000;
   // The base frees ring slots and memory of answers without a doorbell; who needs some looks again
@@ -100,6 +106,7 @@ class ChannelTransport final : public Transport {
   template <typename Done>
   bool wait(const Done& done, uint64_t deadline_ns) noexcept;
   bool wait_answer(const Slot& slot, uint64_t deadline_ns) noexcept;
+  [[nodiscard]] bool is_base_over() const noexcept;
   void wait_base(uint64_t deadline_ns) noexcept;  // until another base serves
   void pause(uint64_t end_ns) noexcept;           // goes on reading the ring for others meanwhile
   template <typename Done>
@@ -117,7 +124,9 @@ class ChannelTransport final : public Transport {
   static Bytes resolve(const ChannelEpoch& epoch, const abi::Range& range) noexcept;
 
   // Calls.
-  Opened open_slot(const Request& request, Sending sending) noexcept;
+  Opened open_slot(const Request& request, Sending sending, uint32_t only_in = 0) noexcept;
+  // A call about a window: what it says of one session would break a rule in the next.
+  Answer call_in(const OneSession& session, const Request& request) noexcept;
   Opened open_slot(const Request& request, const Sent& how) noexcept;
   Slot& take_slot(const Sent& how) noexcept;
   Missing try_begin(const Request& request, const Sent& how, Slot*& slot) noexcept;
@@ -171,8 +180,8 @@ class ChannelTransport final : public Transport {
 
   // Windows.
   Answer ensure_window(uint32_t bytes, uint64_t deadline_ns) noexcept;
-  Answer ask_window(uint32_t bytes, uint32_t serial) noexcept;
-  sys::UniqueFd find_window(uint32_t number) noexcept;
+  Answer ask_window(uint32_t bytes, const OneSession& session) noexcept;
+  sys::UniqueFd find_window(uint32_t number, uint64_t epoch) noexcept;
 
   ChannelEpoch& current() const noexcept { return *current_.load(std::memory_order_acquire); }
 

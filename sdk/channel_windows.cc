@@ -34,18 +34,18 @@ Answer no_window(Status status, const char* reason) noexcept {
 
 // OK when there is a window of the size, even if it is in use now.
 Answer ChannelTransport::ensure_window(uint32_t bytes, uint64_t deadline_ns) noexcept {
-  uint32_t serial = 0;
+  OneSession session;
   for (;;) {
     uint32_t released = 0;
     {
       const std::lock_guard lock(mutex_);
       UpMemory& memory = current().memory;
+      session = {.serial = current().serial, .epoch = current().regions.epoch};
       if (memory.has_window(bytes)) {
         return {.status = Status::kOk};
       }
       if (memory.has_window_place()) {
         memory.window_asked(true);
-        serial = current().serial;
         break;
       }
       released = memory.remove_free_window();
@@ -56,24 +56,26 @@ Answer ChannelTransport::ensure_window(uint32_t bytes, uint64_t deadline_ns) noe
     if (released != 0) {
       flatbuffers::FlatBufferBuilder builder(256);
       builder.Finish(abi::CreateWindowReleaseRequest(builder, released));
-      release(
-          call({.opcode = abi::op::kSessionWindowRelease, .metadata = bytes_of(builder)}).lease);
+      release(call_in(session,
+                      {.opcode = abi::op::kSessionWindowRelease, .metadata = bytes_of(builder)})
+                  .lease);
     } else {
       pause(static_cast<uint64_t>(sys::monotonic_ns()) + 100'000);
     }
   }
-  Answer answer = ask_window(window_bytes_for(bytes), serial);
+  Answer answer = ask_window(window_bytes_for(bytes), session);
   const std::lock_guard lock(mutex_);
-  if (current().serial == serial) {
+  if (current().serial == session.serial) {
     current().memory.window_asked(false);
   }
   return answer;
 }
 
-Answer ChannelTransport::ask_window(uint32_t bytes, uint32_t serial) noexcept {
+Answer ChannelTransport::ask_window(uint32_t bytes, const OneSession& session) noexcept {
   flatbuffers::FlatBufferBuilder builder(256);
   builder.Finish(abi::CreateWindowRequest(builder, abi::Direction::Up, bytes));
-  const Answer asked = call({.opcode = abi::op::kSessionWindow, .metadata = bytes_of(builder)});
+  const Answer asked =
+      call_in(session, {.opcode = abi::op::kSessionWindow, .metadata = bytes_of(builder)});
   if (asked.status != Status::kOk || asked.metadata.empty()) {
     release(asked.lease);
     return asked.status == Status::kResourceExhausted || asked.status == Status::kOk
@@ -84,7 +86,7 @@ Answer ChannelTransport::ask_window(uint32_t bytes, uint32_t serial) noexcept {
   const uint32_t number = granted->window();
   const uint32_t size = granted->bytes();
   release(asked.lease);
-  const sys::UniqueFd fd = find_window(number);
+  const sys::UniqueFd fd = find_window(number, session.epoch);
   auto mapping = sys::WritableMapping::create(fd.get(), size, sys::Prefault::kYes);
   if (!mapping) {
     return no_window(Status::kResourceExhausted, "WINDOW_MAP");
@@ -92,13 +94,13 @@ Answer ChannelTransport::ask_window(uint32_t bytes, uint32_t serial) noexcept {
   builder.Clear();
   builder.Finish(abi::CreateWindowReadyRequest(builder, number));
   const Answer ready =
-      call({.opcode = abi::op::kSessionWindowReady, .metadata = bytes_of(builder)});
+      call_in(session, {.opcode = abi::op::kSessionWindowReady, .metadata = bytes_of(builder)});
   release(ready.lease);
   if (ready.status != Status::kOk) {
     return no_window(ready.status, "WINDOW_REFUSED");
   }
   const std::lock_guard lock(mutex_);
-  if (current().serial != serial) {
+  if (current().serial != session.serial) {
     return no_window(Status::kUnavailable, "BASE_GONE");
   }
   current().memory.add_window(number, std::move(*mapping));
@@ -107,8 +109,7 @@ Answer ChannelTransport::ask_window(uint32_t bytes, uint32_t serial) noexcept {
 
 // The descriptor that the base sent for the window; messages about other windows are kept for who
 // waits for them.
-sys::UniqueFd ChannelTransport::find_window(uint32_t number) noexcept {
-  const uint64_t epoch = current().regions.epoch;
+sys::UniqueFd ChannelTransport::find_window(uint32_t number, uint64_t epoch) noexcept {
   const std::lock_guard lock(socket_mutex_);
   for (ReceivedWindow& early : early_) {
     if (early.fd.is_open() && early.window == number && early.epoch == epoch) {
@@ -125,10 +126,10 @@ sys::UniqueFd ChannelTransport::find_window(uint32_t number) noexcept {
       return {};
     }
     auto received = window_of(*delivery);
-    if (!received || received->epoch != epoch) {
+    if (!received || received->epoch < epoch) {
       continue;
     }
-    if (received->window == number) {
+    if (received->window == number && received->epoch == epoch) {
       return std::move(received->fd);
     }
     keep_window(std::move(*received));
@@ -158,7 +159,7 @@ void ChannelTransport::take_offer(const abi::Frame& frame) noexcept {
       epoch.down_windows[index] = {};
       status = Status::kOk;
     } else if (index < epoch.down_windows.size()) {
-      const sys::UniqueFd fd = find_window(offer->window());
+      const sys::UniqueFd fd = find_window(offer->window(), epoch.regions.epoch);
       auto mapping = sys::ReadOnlyMapping::create(fd.get(), offer->bytes(), sys::Prefault::kYes);
       if (mapping) {
         epoch.down_windows[index] = std::move(*mapping);

@@ -31,6 +31,7 @@ struct ShardCore {
   // send what is parked.
   std::vector<Session*> dirty = {};
   bool is_held = false;  // Shard::hold()
+  uint64_t held_since_ns = 0;
   Directory::Observer* rooms = nullptr;
   PageSource* pages = nullptr;
 };

@@ -202,6 +202,9 @@ void Session::flush() {
     }
   }
   has_reclaimed_ = false;
+  if (core_.is_held) {
+    note_hold();
+  }
   if (needs_ring_) {
     needs_ring_ = false;
     ring_worker();

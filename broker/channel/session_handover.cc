@@ -4,6 +4,11 @@
 #include "broker/channel/session.h"
 
 namespace rtsup::broker::channel {
+namespace {
+
+constexpr uint64_t kMakingRoomNs = 250'000'000;
+
+}  // namespace
 
 // Somebody waits for its answer.
 bool Session::has_open_event() const noexcept {
@@ -16,9 +21,11 @@ bool Session::has_open_event() const noexcept {
 }
 
 // Requests and answers to events come in one ring, in their order: as long as an event is under way
-// all of it is taken up, and afterwards nothing.
+// all of it is taken up, and afterwards nothing. A window that an answer needs is taken by a frame
+// as well, so that who has answers to come is read a while longer; who takes none, not for ever.
 void Session::note_hold() noexcept {
-  if (core_.is_held && !has_open_event()) {
+  const bool makes_room = parked_count_ > 0 && core_.now_ns - core_.held_since_ns < kMakingRoomNs;
+  if (core_.is_held && !makes_room && !has_open_event()) {
     waits_ |= kHeld;
   } else {
     waits_ &= static_cast<uint8_t>(~kHeld);

@@ -27,7 +27,7 @@ class ShardLoop final : public Shard {
   void end(SessionId session, abi::ViolationReason reason, uint64_t number) override;
   void expect_sessions(bool more) override;
   void hold(bool held) override;
-  [[nodiscard]] Unrest unrest() const override;
+  [[nodiscard]] Unrest unrest() override;
   void hand_over() noexcept override;
   void each_session(const std::function<void(const SessionReading&)>& visit) const override;
   Result<void> watch(int fd, std::function<void()> readable) override;

@@ -6,6 +6,7 @@ namespace rtsup::broker::channel {
 
 void ShardLoop::hold(bool held) {
   core_.is_held = held;
+  core_.held_since_ns = core_.now_ns;
   for (const auto& [number, session] : sessions_) {
     session->note_hold();
     // Its worker may have rung long ago, or not have rung because it was hot then.
@@ -15,9 +16,10 @@ void ShardLoop::hold(bool held) {
   }
 }
 
-Unrest ShardLoop::unrest() const {
+Unrest ShardLoop::unrest() {
   Unrest unrest;
   for (const auto& [number, session] : sessions_) {
+    session->note_hold();
     unrest.busy = session->is_busy() ? session->id() : unrest.busy;
     unrest.has_unread = session->has_unread() || unrest.has_unread;
   }

@@ -41,20 +41,14 @@ void Quiescence::end() {
 void Quiescence::hold() {
   sessions_.hold(true);
   held_since_ns_ = timers_.now_ns();
-  still_since_ns_ = 0;
   look();
 }
 
 void Quiescence::look() {
   const uint64_t now = timers_.now_ns();
   const channel::Unrest unrest = sessions_.unrest();
-  if (!idle_() || unrest.busy.value != 0) {
-    still_since_ns_ = 0;
-  } else if (still_since_ns_ == 0) {
-    still_since_ns_ = now;
-  }
-  const bool is_still = still_since_ns_ != 0;
-  if (is_still && (!unrest.has_unread || now - still_since_ns_ >= kUnreadMaxNs)) {
+  const bool is_still = idle_() && unrest.busy.value == 0;
+  if (is_still && (!unrest.has_unread || now >= deadline_ns_)) {
     return tell({.is_quiet = true, .since_ns = held_since_ns_});
   }
   if (now >= deadline_ns_) {
@@ -63,9 +57,10 @@ void Quiescence::look() {
     end();
     return done(outcome);
   }
-  if (now - held_since_ns_ >= kHoldMaxNs && !is_still) {
+  const bool is_last = now + 2 * kHoldMaxNs >= deadline_ns_;
+  if (now - held_since_ns_ >= kHoldMaxNs && !is_last) {
     sessions_.hold(false);
-    return at(std::min(deadline_ns_, now + kHoldMaxNs), &Quiescence::hold);
+    return at(now + kHoldMaxNs, &Quiescence::hold);
   }
   at(std::min(deadline_ns_, now + kLookNs), &Quiescence::look);
 }

@@ -1,7 +1,9 @@
 // Quiescence: brings a broker that goes on serving to a moment in which nothing is under way, so that
 // all it holds can be handed over. Messages wait from the beginning on. Calls are held back for
-// kHoldMaxNs at most, then let go for as long, and so on until the limit: a handler that takes long
-// must not hold up everybody else, and a moment between two of them is enough.
+// kHoldMaxNs at most (the last time up to twice that), then let go for as long, and so on until the
+// limit: a handler that takes long must not hold up everybody else, and a moment between two of them
+// is enough. A worker that makes no room for its own answers is waited for until the limit, and no
+// longer.
 // Owns:    its timer. Timers and sessions must outlive it.
 // Threads: the shard's only.
 #pragma once
@@ -17,8 +19,6 @@ namespace rtsup::broker {
 class Quiescence {
  public:
   static constexpr uint64_t kHoldMaxNs = 500'000'000;
-  // Answers that a worker makes no room for: the rest of the base does not wait for it longer.
-  static constexpr uint64_t kUnreadMaxNs = 100'000'000;
 
   struct Outcome {
     bool is_quiet = false;
@@ -56,7 +56,6 @@ class Quiescence {
   uint64_t timer_ = 0;
   uint64_t deadline_ns_ = 0;
   uint64_t held_since_ns_ = 0;
-  uint64_t still_since_ns_ = 0;  // nothing but unread answers; 0 = something else
 };
 
 }  // namespace rtsup::broker

@@ -32,7 +32,7 @@ class FakeShard final : public channel::Shard {
     is_held = on;
     holds += on ? 1 : 0;
   }
-  [[nodiscard]] channel::Unrest unrest() const override { return rest; }
+  [[nodiscard]] channel::Unrest unrest() override { return rest; }
   void hand_over() noexcept override { ++handed_over; }
   void each_session(
       const std::function<void(const channel::SessionReading&)>& visit) const override {

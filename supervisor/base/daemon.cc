@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "manifest/disk_file_system.h"
+#include "manifest/load.h"
 #include "supervisor/base/cgroup_remover.h"
 #include "supervisor/logs/log.h"
 
@@ -17,7 +19,8 @@ constexpr int kFilterFd = 5;  // where a daemon finds its filter
 Result<void> Daemon::start(const DaemonSpec& spec, const sys::UniqueFd& error_output) {
   name_ = spec.name;
   if (context_.cgroups) {
-    RTSUP_ASSIGN(sys::Cgroup group, context_.cgroups->create_group(name_, spec.limits));
+    RTSUP_ASSIGN(sys::Cgroup group, context_.cgroups->create_group(
+                                        spec.group.empty() ? name_ : spec.group, spec.limits));
     group_ = std::make_shared<sys::Cgroup>(std::move(group));
   }
   RTSUP_TRY(dialogue_.open(Gate::kGo));
@@ -27,6 +30,7 @@ Result<void> Daemon::start(const DaemonSpec& spec, const sys::UniqueFd& error_ou
   // Its name in the process table is what people look for.
   input.program = "/rtsup/rtsup-" + name_;
   input.arguments = {"rtsup-" + name_};
+  input.arguments.insert(input.arguments.end(), spec.arguments.begin(), spec.arguments.end());
   if (group_) {
     input.cgroup_fds = group_->join_fds();
   }
@@ -61,6 +65,20 @@ Result<void> Daemon::start(const DaemonSpec& spec, const sys::UniqueFd& error_ou
   RTSUP_TRY(dialogue_.start(input, plan.fd(), group_ ? group_->folder_fd() : -1));
   dialogue_.launched(std::move(expected));
   return {};
+}
+
+Result<std::span<const sock_filter>> daemon_filter(LaunchContext& context, const std::string& name,
+                                                   const std::string& key) {
+  const manifest::LoadSettings settings{.policy_folder = context.paths.policy_folder};
+  const manifest::FilterOutcome outcome =
+      manifest::load_daemon_filter(name, manifest::DiskFileSystem(), settings);
+  for (const manifest::Mistake& mistake : outcome.mistakes) {
+    context.log.error(manifest::to_line(mistake));
+  }
+  if (!outcome.filter) {
+    return Error{.status = Status::kInvalidArgument, .step = Step::kSeccompCompile};
+  }
+  return context.filters.get(key, *outcome.filter, sys::DefaultAction::kKillProcess);
 }
 
 void Daemon::on_ended(Cause cause) {

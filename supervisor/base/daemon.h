@@ -15,15 +15,22 @@
 namespace rtsup::supervisor {
 
 struct DaemonSpec {
-  std::string name;     // "broker"
-  std::string program;  // path on the host
-  uint32_t uid = 0;     // inside
+  std::string name{};     // "broker"
+  std::string group{};    // its control group; empty = the name
+  std::string program{};  // path on the host
+  uint32_t uid = 0;       // inside
   sys::CgroupLimits limits{};
   uint32_t open_files = 0;
   std::vector<PlanMount> mounts{};            // beyond the system's and the program itself
   std::vector<PlanDescriptor> descriptors{};  // beyond standard streams and filter
+  std::vector<std::string> arguments{};
   std::span<const sock_filter> filter{};
 };
+
+// The filter of the policy `name`, compiled. `key`: under which it is kept; a program that was
+// installed since has rules of its own.
+Result<std::span<const sock_filter>> daemon_filter(LaunchContext& context, const std::string& name,
+                                                   const std::string& key);
 
 class Daemon : private DialogueEvents {
  public:

@@ -7,8 +7,6 @@
 #include <thread>
 #include <utility>
 
-#include "manifest/disk_file_system.h"
-#include "manifest/load.h"
 #include "supervisor/launch/base_plan.h"
 #include "supervisor/lifecycle/lifecycle.h"
 #include "supervisor/logs/log.h"
@@ -42,20 +40,6 @@ uint64_t seed() {
   return value;
 }
 
-Result<std::span<const sock_filter>> daemon_filter(LaunchContext& context,
-                                                   const std::string& name) {
-  const manifest::LoadSettings settings{.policy_folder = context.paths.policy_folder};
-  const manifest::FilterOutcome outcome =
-      manifest::load_daemon_filter(name, manifest::DiskFileSystem(), settings);
-  for (const manifest::Mistake& mistake : outcome.mistakes) {
-    context.log.error(manifest::to_line(mistake));
-  }
-  if (!outcome.filter) {
-    return Error{.status = Status::kInvalidArgument, .step = Step::kSeccompCompile};
-  }
-  return context.filters.get(name, *outcome.filter, sys::DefaultAction::kKillProcess);
-}
-
 }  // namespace
 
 Daemons::Daemons(LaunchContext& context, DaemonsEvents& events, std::string data_folder)
@@ -66,7 +50,7 @@ Daemons::Daemons(LaunchContext& context, DaemonsEvents& events, std::string data
       monitor_(seed()) {}
 
 Daemons::~Daemons() {
-  for (const int fd : {broker_.link.fd(), monitor_.link.fd()}) {
+  for (const int fd : {broker_.link.fd(), successor_.link.fd(), monitor_.link.fd()}) {
     if (fd >= 0) {
       context_.loop.unwatch(fd);
     }
@@ -80,9 +64,16 @@ Result<void> Daemons::start() {
   return start_broker();
 }
 
-Result<void> Daemons::start_broker() {
-  DaemonSpec spec{.name = "broker", .program = context_.paths.broker, .uid = kBrokerUid};
-  RTSUP_ASSIGN(spec.filter, daemon_filter(context_, "daemon-broker"));
+std::unique_ptr<Daemon> Daemons::make_broker(uint32_t serial) {
+  return std::make_unique<Daemon>(
+      context_, [this, serial](const Cause& cause) { on_broker_gone(serial, cause); });
+}
+
+// `link`: receives the supervisor's end.
+Result<void> Daemons::launch_broker(DaemonSpec spec, Daemon& process, sys::UniqueFd& link) {
+  spec.name = "broker";
+  spec.program = context_.paths.broker;
+  spec.uid = kBrokerUid;
   spec.limits = {
       .memory_bytes = kBrokerMemoryBytes, .cpu_weight = kBrokerWeight, .processes = kBrokerThreads};
   spec.open_files = kBrokerFiles;
@@ -94,26 +85,34 @@ Result<void> Daemons::start_broker() {
   RTSUP_ASSIGN(
       const sys::SealedMemfd plan,
       sys::SealedMemfd::create("rtsup-base-plan", build_base_plan(context_.manifest, cpus - 1)));
-  RTSUP_ASSIGN(sys::SocketPair link, sys::create_seqpacket_pair());
-  spec.descriptors = {{.from = link.second.get(), .to = kLinkFd},
+  RTSUP_ASSIGN(sys::SocketPair pair, sys::create_seqpacket_pair());
+  spec.descriptors = {{.from = pair.second.get(), .to = kLinkFd},
                       {.from = plan.fd(), .to = kPlanFd}};
-  broker_.process =
-      std::make_unique<Daemon>(context_, [this](const Cause& cause) { on_broker_end(cause); });
-  broker_.link = BrokerLink(std::move(link.first), events_);
+  RTSUP_TRY(process.start(spec, output_));
+  link = std::move(pair.first);
+  return {};
+}
+
+Result<void> Daemons::start_broker() {
+  DaemonSpec spec;
+  RTSUP_ASSIGN(spec.filter, daemon_filter(context_, "daemon-broker", "daemon-broker"));
+  broker_serial_ = ++last_serial_;
+  broker_.process = make_broker(broker_serial_);
   broker_.since = now();
   ++broker_.generation;
-  if (const Result<void> started = broker_.process->start(spec, output_); !started) {
+  sys::UniqueFd link;
+  if (const auto launched = launch_broker(std::move(spec), *broker_.process, link); !launched) {
     broker_.process.reset();  // nothing runs whose end could be waited for
-    broker_.link = {};
-    return started.error();
+    return launched.error();
   }
+  broker_.link = BrokerLink(std::move(link), events_);
   limit_start(broker_.generation, broker_.serving, &Daemons::kill_broker);
   return watch_broker_link();
 }
 
 Result<void> Daemons::start_monitor() {
   DaemonSpec spec{.name = "monitor", .program = context_.paths.monitor, .uid = kMonitorUid};
-  RTSUP_ASSIGN(spec.filter, daemon_filter(context_, "daemon-monitor"));
+  RTSUP_ASSIGN(spec.filter, daemon_filter(context_, "daemon-monitor", "daemon-monitor"));
   spec.limits = {.memory_bytes = kMonitorMemoryBytes,
                  .cpu_weight = kMonitorWeight,
                  .processes = kMonitorThreads};
@@ -161,7 +160,11 @@ Result<void> Daemons::watch_broker_link() {
   return context_.loop.watch(broker_.link.fd(), EPOLLIN, [this](uint32_t) {
     if (!broker_.link.receive()) {
       context_.loop.unwatch(broker_.link.fd());
-      kill_broker();  // without its link it is of no use; on its way out in most cases
+      if (gives_way_) {
+        context_.loop.post([this] { events_.on_broker_gave_way(); });
+      } else {
+        kill_broker();  // without its link it is of no use; on its way out in most cases
+      }
     }
   });
 }
@@ -202,17 +205,39 @@ void Daemons::on_monitor_watching() {
   }
 }
 
-void Daemons::on_broker_end(const Cause& cause) {
+void Daemons::on_broker_gone(uint32_t serial, const Cause& cause) {
+  if (serial == successor_.serial) {
+    on_successor_gone(cause);
+    return;
+  }
+  if (serial != broker_serial_) {
+    context_.loop.post([this, serial] {
+      retired_.erase(serial);
+      check_brokers_gone();
+    });
+    return;
+  }
   // All that it said: why it can not start, and which regions it made.
   for (int turn = 0; turn < kLastTurnsMax && broker_.link.receive(); ++turn) {
   }
+  if (std::exchange(gives_way_, false)) {
+    broker_is_over_ = true;
+    events_.on_broker_gave_way();
+    if (!std::exchange(broker_is_over_, false)) {
+      return;  // another one has its place
+    }
+  }
+  on_broker_end(cause);
+}
+
+void Daemons::on_broker_end(const Cause& cause) {
   context_.loop.unwatch(broker_.link.fd());
   broker_.link = {};
   const bool served = std::exchange(broker_.serving, false);
   const Time ran = served ? now() - broker_.since : Time{};
   context_.loop.post([this] { broker_.process.reset(); });
   if (stopping_) {
-    context_.loop.post([this] { stop_monitor(); });
+    context_.loop.post([this] { check_brokers_gone(); });
     return;
   }
   const std::optional<Time> delay = broker_.budget.on_death(now(), ran);
@@ -240,7 +265,7 @@ void Daemons::on_monitor_end(const Cause& cause) {
   const Time ran = watched ? now() - monitor_.since : Time{};
   context_.loop.post([this] { monitor_.process.reset(); });
   if (stopping_) {
-    if (!broker_.process) {
+    if (monitor_stopping_) {
       events_.on_daemons_stopped();
     }
     return;
@@ -268,14 +293,22 @@ void Daemons::stop() {
   if (std::exchange(stopping_, true)) {
     return;
   }
+  end_successor();
   if (!broker_.process) {
-    context_.loop.post([this] { stop_monitor(); });
+    context_.loop.post([this] { check_brokers_gone(); });
     return;
   }
   if (!broker_.link.send(abi::LinkCommandVerb::kShutdown, 0, kShutdownMs)) {
     kill_broker();
   }
   context_.loop.call_at(now() + kShutdownTimeout, [this] { kill_broker(); });
+}
+
+void Daemons::check_brokers_gone() {
+  const bool gone = !broker_.process && !successor_.process && retired_.empty();
+  if (stopping_ && gone && !std::exchange(monitor_stopping_, true)) {
+    stop_monitor();
+  }
 }
 
 // The monitor has drained what it was told to forget before it sees the end of its link.

@@ -64,6 +64,14 @@ Result<void> BrokerLink::attach(const abi::LinkCommand& command,
   return sys::send_record(socket_.get(), sent, fds);
 }
 
+Result<void> BrokerLink::import(const sys::UniqueFd& state) const {
+  abi::LinkCommand command{};
+  command.magic = abi::kLinkMagic;
+  command.verb = abi::LinkCommandVerb::kImport;
+  const std::array<int, 1> fds = {state.get()};
+  return sys::send_record(socket_.get(), command, fds);
+}
+
 Result<void> BrokerLink::send(abi::LinkCommandVerb verb, uint32_t session, uint64_t number) const {
   abi::LinkCommand command{};
   command.magic = abi::kLinkMagic;

@@ -19,7 +19,7 @@ namespace rtsup::supervisor {
 class BrokerReports {
  public:
   virtual ~BrokerReports() = default;
-  // `fd`: what came with kAttached, or nothing.
+  // `fd`: what came with kAttached or kQuiet, or nothing.
   virtual void on_broker_report(const abi::LinkReport& report, sys::UniqueFd fd) = 0;
 };
 
@@ -30,11 +30,15 @@ class BrokerLink {
       : socket_(std::move(socket)), reports_(&reports) {}
   [[nodiscard]] int fd() const noexcept { return socket_.get(); }
   explicit operator bool() const noexcept { return socket_.is_open(); }
+  // Who hears of what it reports from now on.
+  void report_to(BrokerReports& reports) noexcept { reports_ = &reports; }
 
   // Everything that has come; false once the broker has closed its end.
   bool receive();
   Result<void> attach(const abi::LinkCommand& command, const sys::UniqueFd& session) const;
   Result<void> send(abi::LinkCommandVerb verb, uint32_t session, uint64_t number = 0) const;
+  // What the broker before has handed over.
+  [[nodiscard]] Result<void> import(const sys::UniqueFd& state) const;
   [[nodiscard]] uint64_t malformed_count() const noexcept { return malformed_count_; }
 
  private:

@@ -90,6 +90,16 @@ std::string format_report(const ReportInputs& inputs) {
   return answer.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
+std::string format_upgraded(const UpgradeOutcome& outcome) {
+  const ordered_json answer = {
+      {"v", kControlVersion},
+      {"ok", true},
+      {"held_us", std::chrono::duration_cast<std::chrono::microseconds>(outcome.held).count()},
+      {"sessions", outcome.sessions},
+      {"late_sessions", outcome.late_sessions}};
+  return answer.dump() + "\n";
+}
+
 std::string describe_refusal(uint64_t number) {
   Error error;
   error.status = static_cast<Status>(number & 0xff);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "supervisor/base/boundaries.h"
+#include "supervisor/base/upgrade.h"
 #include "supervisor/base/workers.h"
 
 namespace rtsup::supervisor {
@@ -20,6 +21,8 @@ struct ReportInputs {
   uint64_t violation_count = 0;
 };
 
+// The answer to `upgrade` when it is done; likewise.
+std::string format_upgraded(const UpgradeOutcome& outcome);
 // One line of JSON with its end.
 std::string format_report(const ReportInputs& inputs);
 // The packed Error that comes with LinkReportVerb::kRefused: Status, Step and errno.

@@ -148,6 +148,12 @@ void Sessions::on_joined(const abi::LinkReport& report) {
   }
 }
 
+size_t Sessions::count_unjoined() const noexcept {
+  return static_cast<size_t>(std::count_if(sessions_.begin(), sessions_.end(), [](const auto& row) {
+    return !row.second.olds.empty();
+  }));
+}
+
 void Sessions::wake_sleepers() {
   waking_ = false;
   for (const auto& [number, session] : sessions_) {

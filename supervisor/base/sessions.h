@@ -1,5 +1,5 @@
 // Sessions: every session of the base, of workers and operators alike, so that a broker can be
-// replaced under them: the base's end of each session socket and each down region are kept, given
+// replaced under them, after it has died or as planned: the base's end of each session socket and each down region are kept, given
 // to a new broker again, and who sleeps in the regions of the one before is woken.
 // Owns:    duplicates of sockets and regions. Borrows the loop and, while there is one, the link.
 // Errors:  a descriptor of the broker's that is no down region is dropped: nobody can be woken by
@@ -41,6 +41,9 @@ class Sessions {
   // What the broker says of them.
   void on_attached(const abi::LinkReport& report, sys::UniqueFd down);
   void on_joined(const abi::LinkReport& report);
+  // All there are, and those that had another broker and have not joined this one yet.
+  [[nodiscard]] size_t count() const noexcept { return sessions_.size(); }
+  [[nodiscard]] size_t count_unjoined() const noexcept;
 
  private:
   struct Session {

@@ -43,6 +43,12 @@ Supervisor::Supervisor(PreparedBase& base, StartReporter& reporter)
       sessions_(context_.loop),
       workers_(context_, daemons_, sessions_, *this,
                static_cast<uint32_t>(specs_of(context_.manifest).size())),
+      upgrade_(context_, daemons_, sessions_,
+               [this](uint32_t session) {
+                 const Worker* const worker = workers_.by_session(session);
+                 return worker == nullptr ? std::string("a session of the command line")
+                                          : worker->function().name;
+               }),
       lifecycle_(specs_of(context_.manifest), workers_, sys::random_u64().value_or(1)),
       control_(context_.loop, *this) {
   workers_.connect(lifecycle_);
@@ -97,9 +103,12 @@ void Supervisor::on_signal(const sys::SignalFd& signals) {
 }
 
 void Supervisor::stop() {
+  upgrade_.abort();
   lifecycle_.stop_all(now());
   context_.loop.post([this] {
-    if (lifecycle_.all_stopped() && !std::exchange(daemons_stopping_, true)) {
+    // A broker that is taking over is stopped once it has: there is no way back for it.
+    if (lifecycle_.all_stopped() && !upgrade_.is_committed() &&
+        !std::exchange(daemons_stopping_, true)) {
       workers_.end_zygotes();
       daemons_.stop();
     }
@@ -125,6 +134,7 @@ void Supervisor::on_broker_lost(const Cause& cause) {
                      "); it is restarted, the functions go on");
   sessions_.unserve();
   lifecycle_.on_base_away();
+  upgrade_.on_broker_lost(cause);
 }
 
 void Supervisor::on_monitor_replaced() {
@@ -134,6 +144,7 @@ void Supervisor::on_monitor_replaced() {
 
 void Supervisor::on_base_failed(const std::string& daemon, const Cause& cause) {
   sessions_.unserve();
+  upgrade_.on_broker_lost(cause);
   lifecycle_.on_base(false, daemon, now());
   fail({.code = exit_code_of(cause.kind),
         .text = "the base's " + daemon + " failed: " + describe(cause) + "; see " +
@@ -151,12 +162,16 @@ void Supervisor::on_broker_report(const abi::LinkReport& report, sys::UniqueFd f
     context_.log.error("the broker can not start: " + describe_refusal(report.number));
     return;
   }
+  if (upgrade_.on_report(report, fd)) {
+    return;
+  }
   if (report.verb == abi::LinkReportVerb::kAttached) {
     sessions_.on_attached(report, std::move(fd));
     return;
   }
   if (report.verb == abi::LinkReportVerb::kJoined) {
     sessions_.on_joined(report);
+    upgrade_.on_joined();
     return;
   }
   if (report.verb == abi::LinkReportVerb::kViolation) {
@@ -269,8 +284,36 @@ ControlAnswer Supervisor::on_request(uint64_t client, const ControlRequest& requ
       return restart_function(request.function);
     case ControlOp::kSession:
       return open_session(client);
+    case ControlOp::kUpgrade:
+      return begin_upgrade(client, request);
   }
   return failure_answer("BAD_REQUEST", "unknown op");
+}
+
+ControlAnswer Supervisor::begin_upgrade(uint64_t client, const ControlRequest& request) {
+  if (upgrade_.is_busy()) {
+    return failure_answer("BUSY", "an upgrade is under way");
+  }
+  if (lifecycle_.stopping() || !daemons_.broker()) {
+    return failure_answer("UNAVAILABLE", "the base does not serve at the moment; try again");
+  }
+  upgrade_.begin(request.timeout_ms == 0 ? kUpgradeTimeoutDefault
+                                         : std::chrono::milliseconds(request.timeout_ms),
+                 [this, client](const UpgradeOutcome& outcome) { on_upgraded(client, outcome); });
+  return {.later = true};
+}
+
+void Supervisor::on_upgraded(uint64_t client, const UpgradeOutcome& outcome) {
+  const char* const code =
+      outcome.kind == UpgradeOutcome::Kind::kLate ? "DEADLINE" : "NOT_UPGRADED";
+  const char* const now =
+      outcome.goes_on ? "; the broker before goes on" : "; one is started afresh";
+  control_.answer_later(client, outcome.kind == UpgradeOutcome::Kind::kDone
+                                    ? ControlAnswer{.line = format_upgraded(outcome)}
+                                    : failure_answer(code, outcome.reason + now));
+  if (lifecycle_.stopping()) {
+    stop();
+  }
 }
 
 ControlAnswer Supervisor::restart_function(const std::string& name) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "supervisor/base/prepare.h"
+#include "supervisor/base/upgrade.h"
 #include "supervisor/base/violations.h"
 #include "supervisor/base/workers.h"
 #include "supervisor/control/server.h"
@@ -46,6 +47,7 @@ class Supervisor : private DaemonsEvents, private InstanceObserver, private Cont
 
   void on_base_serving() override;
   void on_broker_lost(const Cause& cause) override;
+  void on_broker_gave_way() override { upgrade_.on_broker_gave_way(); }
   void on_monitor_replaced() override;
   void on_base_failed(const std::string& daemon, const Cause& cause) override;
   void on_daemons_stopped() override;
@@ -59,6 +61,8 @@ class Supervisor : private DaemonsEvents, private InstanceObserver, private Cont
   ControlAnswer on_request(uint64_t client, const ControlRequest& request) override;
   void on_client_gone(uint64_t client) override;
   ControlAnswer open_session(uint64_t client);
+  ControlAnswer begin_upgrade(uint64_t client, const ControlRequest& request);
+  void on_upgraded(uint64_t client, const UpgradeOutcome& outcome);
   ControlAnswer restart_function(const std::string& name);
   [[nodiscard]] std::string report() const;
   [[nodiscard]] Offender offender(const Worker& worker) const;
@@ -71,6 +75,7 @@ class Supervisor : private DaemonsEvents, private InstanceObserver, private Cont
   Daemons daemons_;
   Sessions sessions_;
   Workers workers_;
+  Upgrade upgrade_;
   Lifecycle lifecycle_;
   ControlServer control_;
   std::optional<ViolationLog> violations_;

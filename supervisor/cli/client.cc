@@ -22,6 +22,9 @@ ExitCode exit_code_of(const std::string& code) {
   if (code == "DENIED") {
     return ExitCode::kDenied;
   }
+  if (code == "DEADLINE") {
+    return ExitCode::kDeadline;
+  }
   if (code == "NOT_FOUND" || code == "BAD_REQUEST" || code == "VERSION") {
     return ExitCode::kUsage;
   }

@@ -31,6 +31,16 @@ void add_start(CLI::App& app, Options& options) {
   start->callback([&options] { options.verb = Verb::kStart; });
 }
 
+void add_timeout(CLI::App& command, Options& options, const char* about, const char* otherwise) {
+  command.add_option("--timeout", options.timeout, about)
+      ->type_name("TIME")
+      ->default_str(otherwise)
+      ->check([](const std::string& text) {
+        return parse_duration(text) == 0 ? "expected a time of at most 1h, such as 250ms, 5s or 2m"
+                                         : "";
+      });
+}
+
 void add_control(CLI::App& app, Options& options) {
   CLI::App* const stop = app.add_subcommand("stop", "Stop it in order; or sweep up after a crash");
   stop->callback([&options] { options.verb = Verb::kStop; });
@@ -41,6 +51,11 @@ void add_control(CLI::App& app, Options& options) {
       ->type_name("FUNCTION")
       ->required();
   restart->callback([&options] { options.verb = Verb::kRestart; });
+
+  CLI::App* const upgrade =
+      app.add_subcommand("upgrade", "Replace the broker by the one installed now; functions go on");
+  add_timeout(*upgrade, options, "How long calls under way may take to end: 250ms, 5s, 2m", "10s");
+  upgrade->callback([&options] { options.verb = Verb::kUpgrade; });
 
   CLI::App* const ps = app.add_subcommand("ps", "Show functions, their states, causes and use");
   ps->add_flag("--json", options.json, "As JSON, for programs (docs/formats/control.md)");
@@ -62,13 +77,7 @@ void add_invoke(CLI::App& app, Options& options) {
   invoke->add_option("--method", options.method, "What the function reads as event.method")
       ->type_name("NAME");
   invoke->add_option("--content-type", options.content_type, "Of what is sent")->type_name("TYPE");
-  invoke->add_option("--timeout", options.timeout, "How long to wait: 250ms, 5s, 2m")
-      ->type_name("TIME")
-      ->default_str("5s")
-      ->check([](const std::string& text) {
-        return parse_duration(text) == 0 ? "expected a time of at most 1h, such as 250ms, 5s or 2m"
-                                         : "";
-      });
+  add_timeout(*invoke, options, "How long to wait: 250ms, 5s, 2m", "5s");
   invoke->callback([&options] { options.verb = Verb::kInvoke; });
 }
 

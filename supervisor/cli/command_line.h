@@ -14,6 +14,7 @@ enum class Verb : uint8_t {
   kStart,
   kStop,
   kRestart,
+  kUpgrade,
   kPs,
   kInvoke,
   kConfigGet,

@@ -13,6 +13,7 @@ using supervisor::ExitCode;
 ExitCode start(const Options& options);
 ExitCode stop(const Options& options);
 ExitCode restart(const Options& options);
+ExitCode upgrade(const Options& options);
 ExitCode ps(const Options& options);
 ExitCode invoke(const Options& options);
 ExitCode config_get(const Options& options);

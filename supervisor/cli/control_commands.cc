@@ -1,5 +1,7 @@
-// `rtsup stop` and `rtsup restart`.
+// `rtsup stop`, `rtsup restart` and `rtsup upgrade`.
+#include <array>
 #include <chrono>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <variant>
@@ -95,6 +97,34 @@ ExitCode restart(const Options& options) {
       {{"v", 1}, {"op", "restart"}, {"function", options.function}});
   if (const auto* const failure = std::get_if<ClientFailure>(&answer)) {
     return complain(failure->code, failure->text);
+  }
+  return ExitCode::kOk;
+}
+
+ExitCode upgrade(const Options& options) {
+  constexpr uint64_t kMillisecond = 1'000'000;
+  auto connected = Client::connect(options.name);
+  if (const auto* const failure = std::get_if<ClientFailure>(&connected)) {
+    return complain(failure->code, failure->text);
+  }
+  json request = {{"v", 1}, {"op", "upgrade"}};
+  if (!options.timeout.empty()) {
+    request["timeout_ms"] = parse_duration(options.timeout) / kMillisecond;
+  }
+  const auto answer = std::get<Client>(connected).ask(request);
+  if (const auto* const failure = std::get_if<ClientFailure>(&answer)) {
+    return complain(failure->code, "not upgraded: " + failure->text);
+  }
+  const json& done = std::get<json>(answer);
+  const auto late = done.value("late_sessions", uint64_t{0});
+  std::array<char, 128> line{};
+  (void)std::snprintf(line.data(), line.size(),
+                      "upgraded: calls were held back for %.1f ms, %llu sessions moved\n",
+                      static_cast<double>(done.value("held_us", uint64_t{0})) / 1000,
+                      static_cast<unsigned long long>(done.value("sessions", uint64_t{0})));
+  print(line.data());
+  if (late != 0) {
+    complain(ExitCode::kOk, std::to_string(late) + " of them have not answered yet");
   }
   return ExitCode::kOk;
 }

@@ -18,6 +18,8 @@ ExitCode run(const Options& options) {
       return stop(options);
     case Verb::kRestart:
       return restart(options);
+    case Verb::kUpgrade:
+      return upgrade(options);
     case Verb::kPs:
       return ps(options);
     case Verb::kInvoke:

@@ -18,17 +18,27 @@ ControlFailure bad_request(std::string message) {
 struct OpRow {
   std::string_view name;
   ControlOp op;
-  bool has_function;
+  bool has_function = false;
+  bool has_timeout = false;
 };
-constexpr OpRow kOps[] = {{"ps", ControlOp::kPs, false},
-                          {"stop", ControlOp::kStop, false},
+constexpr OpRow kOps[] = {{"ps", ControlOp::kPs},
+                          {"stop", ControlOp::kStop},
                           {"restart", ControlOp::kRestart, true},
-                          {"session", ControlOp::kSession, false}};
+                          {"session", ControlOp::kSession},
+                          {"upgrade", ControlOp::kUpgrade, false, true}};
 
 std::variant<ControlRequest, ControlFailure> read_fields(const json& object, const OpRow& row) {
-  ControlRequest request{.op = row.op, .function = {}};
+  ControlRequest request{.op = row.op};
   for (const auto& [key, value] : object.items()) {
     if (key == "v" || key == "op") {
+      continue;
+    }
+    if (key == "timeout_ms" && row.has_timeout) {
+      if (!value.is_number_unsigned() || value > kTimeoutMsMax || value == 0) {
+        return bad_request("field \"timeout_ms\" must be a number from 1 to " +
+                           std::to_string(kTimeoutMsMax));
+      }
+      request.timeout_ms = value.get<uint64_t>();
       continue;
     }
     if (key != "function" || !row.has_function) {
@@ -89,7 +99,8 @@ std::variant<ControlRequest, ControlFailure> parse_request(std::string_view line
       }
     }
   }
-  return bad_request("unknown op; there are \"ps\", \"stop\", \"restart\" and \"session\"");
+  return bad_request(
+      "unknown op; there are \"ps\", \"stop\", \"restart\", \"session\" and \"upgrade\"");
 }
 
 std::string format_failure(const ControlFailure& failure) {

@@ -16,11 +16,14 @@ inline constexpr int kControlVersion = 1;
 // One line with its end. The longest legal request is far below it.
 inline constexpr size_t kRequestBytesMax = 4096;
 
-enum class ControlOp : uint8_t { kPs, kStop, kRestart, kSession };
+enum class ControlOp : uint8_t { kPs, kStop, kRestart, kSession, kUpgrade };
+// Of an upgrade: an hour.
+inline constexpr uint64_t kTimeoutMsMax = 3'600'000;
 
 struct ControlRequest {
   ControlOp op = ControlOp::kPs;
-  std::string function;  // kRestart
+  std::string function{};   // kRestart
+  uint64_t timeout_ms = 0;  // kUpgrade; 0 = not given
 };
 
 struct ControlFailure {

@@ -27,6 +27,19 @@ TEST(ControlRequest, EachOpIsUnderstood) {
   EXPECT_EQ(restart.function, "cart");
 }
 
+TEST(ControlRequest, AnUpgradeMayHaveATimeLimit) {
+  EXPECT_EQ(good(R"({"v":1,"op":"upgrade"})").op, ControlOp::kUpgrade);
+  EXPECT_EQ(good(R"({"v":1,"op":"upgrade"})").timeout_ms, 0U);
+  EXPECT_EQ(good(R"({"v":1,"op":"upgrade","timeout_ms":250})").timeout_ms, 250U);
+  for (const char* const wrong :
+       {"0", "-1", "1.5", "\"1\"", "null", "3600001", "18446744073709551616", "true"}) {
+    EXPECT_EQ(refused(R"({"v":1,"op":"upgrade","timeout_ms":)" + std::string(wrong) + "}"),
+              "BAD_REQUEST")
+        << wrong;
+  }
+  EXPECT_EQ(refused(R"({"v":1,"op":"ps","timeout_ms":1})"), "BAD_REQUEST");
+}
+
 TEST(ControlRequest, AnotherVersionIsNamed) {
   EXPECT_EQ(refused(R"({"v":2,"op":"ps"})"), "VERSION");
   EXPECT_EQ(refused(R"({"op":"ps"})"), "VERSION");

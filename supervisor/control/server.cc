@@ -63,7 +63,7 @@ void ControlServer::limit_time(uint64_t id) {
   loop_.call_at(now() + kRequestTimeout, [this, id, served] {
     const auto found = clients_.find(id);
     if (found != clients_.end() && found->second.request_count == served &&
-        !found->second.holds_session) {
+        !found->second.holds_session && !found->second.waits) {
       drop(id);
     }
   });
@@ -96,7 +96,7 @@ bool ControlServer::take_lines(uint64_t id) {
   for (;;) {
     Client& client = clients_.at(id);
     const size_t end = client.buffer.find('\n');
-    if (end == std::string::npos) {
+    if (end == std::string::npos || client.waits) {
       return true;
     }
     const std::string line = client.buffer.substr(0, end);
@@ -109,6 +109,10 @@ bool ControlServer::take_lines(uint64_t id) {
     } else {
       given = handler_.on_request(id, std::get<ControlRequest>(parsed));
     }
+    if (given.later) {
+      client.waits = true;
+      return true;
+    }
     client.holds_session = client.holds_session || given.fd.is_open();
     if (!answer(id, given)) {
       drop(id);
@@ -117,6 +121,19 @@ bool ControlServer::take_lines(uint64_t id) {
     if (!client.holds_session) {
       limit_time(id);
     }
+  }
+}
+
+void ControlServer::answer_later(uint64_t id, const ControlAnswer& given) {
+  const auto found = clients_.find(id);
+  if (found == clients_.end()) {
+    return;
+  }
+  found->second.waits = false;
+  if (!answer(id, given)) {
+    drop(id);
+  } else if (take_lines(id)) {
+    limit_time(id);
   }
 }
 

@@ -5,8 +5,8 @@
 //          connecting or of the answer before; a client that holds an operator's session may stay
 //          as long as it likes.
 // Errors:  a client that breaks a bound is told why, if it can be, and closed.
-// Threads: the supervisor's one. No answer waits: one that a client does not take costs it the
-//          connection.
+// Threads: the supervisor's one. No answer waits for its client: one that it does not take costs it
+//          the connection.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,9 @@ inline constexpr size_t kClientsMax = 32;
 inline constexpr Time kRequestTimeout = std::chrono::seconds(10);
 
 struct ControlAnswer {
-  std::string line;  // with its end
-  sys::UniqueFd fd;  // sent along, and then closed here
+  std::string line{};  // with its end
+  sys::UniqueFd fd{};  // sent along, and then closed here
+  bool later = false;  // it comes by answer_later(); meanwhile nothing of the client is read
 };
 
 class ControlHandler {
@@ -45,6 +46,8 @@ class ControlServer {
   ControlServer& operator=(const ControlServer&) = delete;
 
   Result<void> listen(const std::string& path);
+  // The answer that was to come later. A client that is gone by now does not get it.
+  void answer_later(uint64_t client, const ControlAnswer& answer);
   void close();
 
  private:
@@ -53,6 +56,7 @@ class ControlServer {
     std::string buffer;
     uint64_t request_count = 0;
     bool holds_session = false;
+    bool waits = false;  // for an answer that comes later
   };
   void on_connect();
   void on_readable(uint64_t id);

@@ -14,8 +14,12 @@ namespace {
 
 class FakeHandler : public ControlHandler {
  public:
-  ControlAnswer on_request(uint64_t, const ControlRequest& request) override {
+  ControlAnswer on_request(uint64_t client, const ControlRequest& request) override {
     ++requests;
+    if (request.op == ControlOp::kUpgrade) {
+      waiting = client;
+      return {.later = true};
+    }
     ControlAnswer answer{.line = format_ok(), .fd = {}};
     if (request.op == ControlOp::kSession) {
       answer.fd = sys::UniqueFd(::dup(STDERR_FILENO));
@@ -24,6 +28,7 @@ class FakeHandler : public ControlHandler {
   }
   void on_client_gone(uint64_t) override { ++gone; }
   int requests = 0;
+  uint64_t waiting = 0;
   int gone = 0;
 };
 
@@ -106,6 +111,26 @@ TEST_F(ControlServerTest, ASessionComesAsADescriptor) {
   const sys::UniqueFd client = connect();
   send(client, "{\"v\":1,\"op\":\"session\"}\n");
   EXPECT_EQ(receive(client).fds, 1U);
+}
+
+TEST_F(ControlServerTest, AnAnswerMayComeLaterAndTheNextRequestAfterIt) {
+  const sys::UniqueFd client = connect();
+  send(client, "{\"v\":1,\"op\":\"upgrade\"}\n{\"v\":1,\"op\":\"ps\"}\n");
+  run_until([&] { return handler.waiting != 0; });
+  EXPECT_EQ(handler.requests, 1);
+  server.answer_later(handler.waiting, {.line = "later\n"});
+  EXPECT_EQ(handler.requests, 2);
+  EXPECT_EQ(receive(client).text, "later\n" + format_ok());
+}
+
+TEST_F(ControlServerTest, AClientThatDoesNotWaitMissesItsAnswer) {
+  {
+    const sys::UniqueFd client = connect();
+    send(client, "{\"v\":1,\"op\":\"upgrade\"}\n");
+    run_until([&] { return handler.waiting != 0; });
+  }
+  run_until([&] { return handler.gone == 1; });
+  server.answer_later(handler.waiting, {.line = "later\n"});
 }
 
 TEST_F(ControlServerTest, ARequestWithoutEndIsRefusedAtTheBound) {

@@ -121,7 +121,7 @@ std::string BaseFixture::manifest(const std::string& components, const std::stri
 Command BaseFixture::command(const std::vector<std::string>& arguments) const {
   Command command;
   command.argv = launcher_;
-  command.argv.emplace_back(RTSUP_BUILD_DIR "/bin/rtsup");
+  command.argv.push_back(program_.empty() ? RTSUP_BUILD_DIR "/bin/rtsup" : program_);
   command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
   command.environment = environment_;
   command.environment.emplace("RTSUP_RUN_DIR", run_folder_);

@@ -96,6 +96,8 @@ class BaseFixture : public ::testing::Test {
   void set_running(bool running) noexcept { running_ = running; }
   // What stands before `rtsup` on the command line: other users, other groups.
   void set_launcher(const std::vector<std::string>& launcher) { launcher_ = launcher; }
+  // The `rtsup` that is run: one of another installation.
+  void set_program(const std::string& program) { program_ = program; }
   void set_environment(const std::string& variable, const std::string& value) {
     environment_[variable] = value;
   }
@@ -139,6 +141,7 @@ class BaseFixture : public ::testing::Test {
   std::string folder_;
   std::string run_folder_;
   std::string state_folder_;
+  std::string program_;  // empty: the build tree's
   std::vector<std::string> launcher_;
   std::map<std::string, std::string> environment_;
   bool running_ = false;

@@ -12,6 +12,10 @@
 namespace rtsup::broker {
 namespace {
 
+// Long after anything that could be asked for, and far from overflow in nanoseconds.
+constexpr int64_t kEndUnixMsMax = 4 * kTtlMsMax;
+static_assert(static_cast<uint64_t>(kEndUnixMsMax) < UINT64_MAX / 1'000'000);
+
 Error too_much(uint64_t number) noexcept {
   return {.status = Status::kResourceExhausted,
           .step = Step::kHandover,
@@ -75,7 +79,7 @@ Result<void> MemoryStore::take_entry(HandoverRecord& record) {
   write.expires_unix_ms = record.i64();
   const auto bytes = record.bytes();
   if (!record.is_whole() || write.key.empty() || etag == 0 || write.expires_unix_ms < 0 ||
-      table_.find(write.key) != nullptr) {
+      write.expires_unix_ms > kEndUnixMsMax || table_.find(write.key) != nullptr) {
     return record.refused();
   }
   RTSUP_ASSIGN(write.value, value_of(bytes));

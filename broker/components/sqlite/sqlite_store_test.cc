@@ -233,6 +233,21 @@ TEST_F(SqliteStoreTest, AnOlderFileIsMigratedWithItsValues) {
             1);
 }
 
+// A broker that is to take over opens it while another one writes.
+TEST_F(SqliteStoreTest, WhereAnotherOneWritesNothingIsMigrated) {
+  { const auto store = *open(); }
+  EXPECT_TRUE(sqlite::open_state_file(path_, "", sqlite::Migrate::kNo));
+  {
+    auto database = *sqlite::Database::open(path_, "");
+    ASSERT_TRUE(database.execute("PRAGMA user_version = 1"));
+  }
+  const auto refused = sqlite::open_state_file(path_, "", sqlite::Migrate::kNo);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().step, Step::kDatabaseOlder);
+  auto database = *sqlite::Database::open(path_, "");
+  EXPECT_EQ(*database.query_number("PRAGMA user_version"), 1);
+}
+
 TEST_F(SqliteStoreTest, ANewerFileIsRefusedUntouched) {
   { const auto store = *open(); }
   {

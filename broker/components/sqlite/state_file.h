@@ -24,9 +24,10 @@ inline constexpr int64_t kSequenceApplicationId = 0x52545351;
 // kNo: another process still writes it, with its own schema: one that is older is refused.
 enum class Migrate : bool { kNo, kYes };
 // For writing: creates or migrates the file.
-Result<Database> open_state_file(const std::string& path, const std::string& vfs, Migrate migrate);
+Result<Database> open_state_file(const std::string& path, const std::string& vfs,
+                                 Migrate migrate = Migrate::kYes);
 Result<Database> open_sequence_file(const std::string& path, const std::string& vfs,
-                                    Migrate migrate);
+                                    Migrate migrate = Migrate::kYes);
 // A second connection, for reading only; the file has been opened for writing before.
 Result<Database> open_state_reader(const std::string& path, const std::string& vfs);
 
