@@ -157,7 +157,7 @@ void ShardSet::hold(bool held) {
   run_on_each([&](uint32_t shard) { at(shard).hold(held); });
 }
 
-channel::Unrest ShardSet::unrest() const {
+channel::Unrest ShardSet::unrest() {
   channel::Unrest unrest;
   run_on_each([&](uint32_t shard) {
     const channel::Unrest one = at(shard).unrest();

@@ -66,7 +66,7 @@ class ShardSet final : public channel::SessionHost {
   void drain(SessionId session) override;
   void expect_sessions(bool more) override;
   void hold(bool held) override;
-  [[nodiscard]] channel::Unrest unrest() const override;
+  [[nodiscard]] channel::Unrest unrest() override;
   void hand_over() noexcept override;
   void each_session(
       const std::function<void(const channel::SessionReading&)>& visit) const override;
