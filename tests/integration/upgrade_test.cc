@@ -1,4 +1,4 @@
-// `rtsup upgrade`: another broker takes over while functions run, and nothing is lost or made twice.
+// `rtsup upgrade`: another broker takes over while functions run; nothing is lost or made twice.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
