@@ -16,8 +16,8 @@ constexpr Time kAnswerTimeout = std::chrono::seconds(5);
 // 256 MiB are read in a fraction of it.
 constexpr Time kImportTimeout = std::chrono::seconds(10);
 constexpr Time kHandOverTimeout = std::chrono::seconds(2);
-// A function that is stopped by a debugger joins when it goes on: nobody need wait for it.
-constexpr Time kJoinTimeout = std::chrono::seconds(2);
+// A session that nobody waits in joins when it is used again: nobody need wait for it.
+constexpr Time kJoinTimeout = std::chrono::milliseconds(500);
 constexpr Time kResumePause = std::chrono::milliseconds(1);
 // Of a process that was killed.
 constexpr Time kEndTimeout = std::chrono::seconds(5);
@@ -63,13 +63,7 @@ void Upgrade::enter(Phase phase, Time limit, const std::string& on_limit_text) {
 
 void Upgrade::on_limit(const std::string& text) {
   if (phase_ == Phase::kJoining) {
-    on_joined();
-    if (phase_ == Phase::kJoining) {
-      finish({.kind = UpgradeOutcome::Kind::kDone,
-              .held = now() - held_since_,
-              .sessions = moved_,
-              .late_sessions = sessions_.count_unjoined()});
-    }
+    finish_joined();
   } else if (phase_ == Phase::kEnding) {
     finish(std::move(outcome_));
   } else if (phase_ == Phase::kHandingOver) {
@@ -171,10 +165,22 @@ void Upgrade::on_broker_gave_way() {
   on_joined();
 }
 
+// The last one that waits for an answer joins at once; one that does not, when it calls again.
 void Upgrade::on_joined() {
-  if (phase_ == Phase::kJoining && sessions_.count_unjoined() == 0) {
-    finish({.kind = UpgradeOutcome::Kind::kDone, .held = now() - held_since_, .sessions = moved_});
+  if (phase_ != Phase::kJoining) {
+    return;
   }
+  held_until_ = now();
+  if (sessions_.count_unjoined() == 0) {
+    finish_joined();
+  }
+}
+
+void Upgrade::finish_joined() {
+  finish({.kind = UpgradeOutcome::Kind::kDone,
+          .held = held_until_ - held_since_,
+          .sessions = moved_,
+          .late_sessions = sessions_.count_unjoined()});
 }
 
 // ---- ends ----

@@ -85,6 +85,7 @@ class Upgrade : private SuccessorEvents {
   void refuse(std::string reason, UpgradeOutcome::Kind kind = UpgradeOutcome::Kind::kRefused,
               bool goes_on = true);
   void resume(Time limit);
+  void finish_joined();
   void finish(UpgradeOutcome outcome);
 
   LaunchContext& context_;
@@ -95,6 +96,7 @@ class Upgrade : private SuccessorEvents {
   uint64_t steps_ = 0;  // tells a step's time limit from that of another
   Time limit_{};
   Time held_since_{};
+  Time held_until_{};  // the last session has joined by then
   size_t moved_ = 0;
   UpgradeOutcome outcome_;  // while it is ending
   Done done_;
