@@ -1,6 +1,6 @@
 // The link between supervisor and broker: one SOCK_SEQPACKET pair, records of fixed size. The
-// supervisor treats the broker's records as hostile: bounded, checked, and no verb does more than is
-// listed here.
+// supervisor treats the broker's records as hostile: bounded, checked, and no verb does more than
+// is listed here.
 //
 // Version 1. Both ends are of one build until `rtsup upgrade` starts the broker of another one: a
 // broker says its version with kServing, and one of another version never takes over. Additions

@@ -6,7 +6,7 @@
 namespace rtsup::broker::channel {
 namespace {
 
-constexpr uint64_t kMakingRoomNs = 250'000'000;
+constexpr uint64_t kMakingRoomNs = 250'000'000;  // less than Quiescence::kHoldMaxNs
 
 }  // namespace
 

@@ -80,12 +80,13 @@ class SessionHost {
   // none yet.
   virtual void expect_sessions(bool more) = 0;
   // While it is held, requests are taken up only of sessions that have an event under way, so that
-  // it can end, and for a while of those that make room for their answers. What is left stands where it is, and is taken up afterwards, or by another broker.
+  // it can end, and for a while of those that make room for their answers. What is left stands
+  // where it is, and is taken up afterwards, or by another broker.
   virtual void hold(bool held) = 0;
   [[nodiscard]] virtual Unrest unrest() = 0;
   // Held and quiet: another broker serves from now on. Says so to the workers; one that has left
-  // answers unread for too long hears nothing, and takes it for a broker that died. Nothing is to be
-  // done with the shard afterwards but stop().
+  // answers unread for too long hears nothing, and takes it for a broker that died. Nothing is to
+  // be done with the shard afterwards but stop().
   virtual void hand_over() noexcept = 0;
   virtual void each_session(const std::function<void(const SessionReading&)>& visit) const = 0;
 };

@@ -1,11 +1,12 @@
 // HandoverWriter, HandoverReader: the file in which a broker gives what it holds in memory to the
-// one that takes its place: records of known kinds, each under a checksum (docs/formats/handover.md).
+// one that takes its place: records of known kinds, each under a checksum
+// (docs/formats/handover.md).
 // Owns:    the writer its memory file; the reader nothing: the bytes must outlive it and its
 //          records.
 // Units:   bytes; at most kHandoverBytesMax in all.
-// Errors:  step kHandover: kDataLoss (cut or garbled; number = offset), kFailedPrecondition (another
-//          version; number = it), kUnimplemented (a record of a later version; number = its kind),
-//          kResourceExhausted (larger than a handover may be; number = bytes).
+// Errors:  step kHandover: kDataLoss (cut or garbled; number = offset), kFailedPrecondition
+//          (another version; number = it), kUnimplemented (a record of a later version; number =
+//          its kind), kResourceExhausted (larger than a handover may be; number = bytes).
 // Threads: one at a time.
 #pragma once
 

@@ -1,8 +1,8 @@
 // What a broker hands over beside its sessions: meters, quotas, and what components hold in memory.
 // The file's format stands in docs/formats/handover.md.
 // Owns:    nothing; the parts are the broker's.
-// Errors:  hand_over_state(): of the file. take_over_state(): of the file, or kFailedPrecondition at
-//          step kHandover: it belongs to another base or plan. The parts are then of no use: the
+// Errors:  hand_over_state(): of the file. take_over_state(): of the file, or kFailedPrecondition
+//          at step kHandover: it belongs to another base or plan. The parts are then of no use: the
 //          process can only end.
 // Threads: the shard's only, while nothing is under way.
 #pragma once

@@ -48,7 +48,9 @@ void Quiescence::look() {
   const uint64_t now = timers_.now_ns();
   const channel::Unrest unrest = sessions_.unrest();
   const bool is_still = idle_() && unrest.busy.value == 0;
-  if (is_still && (!unrest.has_unread || now >= deadline_ns_)) {
+  // Not before the shard has given up on who makes no room: until then it reads from it.
+  const bool is_enough = now >= deadline_ns_ && now - held_since_ns_ >= kHoldMaxNs;
+  if (is_still && (!unrest.has_unread || is_enough)) {
     return tell({.is_quiet = true, .since_ns = held_since_ns_});
   }
   if (now >= deadline_ns_) {

@@ -94,6 +94,14 @@ TEST_F(QuiescenceTest, UnreadAnswersAreWaitedForUntilTheLimit) {
   EXPECT_TRUE(told_[0].is_quiet);
 }
 
+TEST_F(QuiescenceTest, ALimitThatIsTooShortForThatIsNoReasonToLeaveThem) {
+  shard_.rest.has_unread = true;
+  begin(100);
+  shard_.loop.advance_ms(200);
+  ASSERT_EQ(told_.size(), 1U);
+  EXPECT_FALSE(told_[0].is_quiet);
+}
+
 TEST_F(QuiescenceTest, WhatWasCalledOffIsNotHeardOf) {
   shard_.rest.busy = SessionId{4};
   begin(5000);

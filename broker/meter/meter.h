@@ -1,6 +1,6 @@
-// Meter: what each function has used since the base started, or its broker died last. The channel counts per session; what
-// it counted is added here when a session is gone, and, for a reading, from those that live. The
-// dispatcher counts what the service boundary refused.
+// Meter: what each function has used since the base started, or its broker died last. The channel
+// counts per session; what it counted is added here when a session is gone, and, for a
+// reading, from those that live. The dispatcher counts what the service boundary refused.
 // Owns:    one row per function of the plan and one for the operator, allocated once.
 // Units:   as named; counters only grow, `sessions` is the number now.
 // Threads: the shard's only.

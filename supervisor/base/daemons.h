@@ -1,5 +1,5 @@
-// Daemons: broker and monitor: started, restarted when they die, stopped; and a second broker that is
-// to take the first one's place (upgrade.h decides whether it does).
+// Daemons: broker and monitor: started, restarted when they die, stopped; and a second broker that
+// is to take the first one's place (upgrade.h decides whether it does).
 // Owns:    the processes and the links to them. Borrows the context and the events.
 // Units:   steady time; restarts follow RestartBudget, as functions do.
 // Threads: the supervisor's one.
@@ -56,8 +56,8 @@ class Daemons {
   [[nodiscard]] uint32_t broker_restarts() const noexcept { return broker_.restarts; }
   [[nodiscard]] uint32_t monitor_restarts() const noexcept { return monitor_.restarts; }
 
-  // Starts another broker, of the program that is installed now, beside the one that serves. `events`
-  // hears of it until it is promoted or has ended.
+  // Starts another broker, of the program that is installed now, beside the one that serves.
+  // `events` hears of it until it is promoted or has ended.
   Result<void> start_successor(SuccessorEvents& events);
   [[nodiscard]] const BrokerLink& successor() const noexcept { return successor_.link; }
   // There is one, or what is left of one.

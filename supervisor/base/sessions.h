@@ -1,6 +1,7 @@
 // Sessions: every session of the base, of workers and operators alike, so that a broker can be
-// replaced under them, after it has died or as planned: the base's end of each session socket and each down region are kept, given
-// to a new broker again, and who sleeps in the regions of the one before is woken.
+// replaced under them, after it has died or as planned: the base's end of each session socket and
+// each down region are kept, given to a new broker again, and who sleeps in the regions of the one
+// before is woken.
 // Owns:    duplicates of sockets and regions. Borrows the loop and, while there is one, the link.
 // Errors:  a descriptor of the broker's that is no down region is dropped: nobody can be woken by
 //          it.

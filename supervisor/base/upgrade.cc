@@ -16,8 +16,9 @@ constexpr Time kAnswerTimeout = std::chrono::seconds(5);
 // 256 MiB are read in a fraction of it.
 constexpr Time kImportTimeout = std::chrono::seconds(10);
 constexpr Time kHandOverTimeout = std::chrono::seconds(2);
-// A function that is stopped by a debugger joins when it goes on: nobody need wait for it.
-constexpr Time kJoinTimeout = std::chrono::seconds(2);
+// A session that nobody waits in joins when it is used again: nobody need wait for it.
+constexpr Time kJoinTimeout = std::chrono::milliseconds(500);
+constexpr Time kResumePause = std::chrono::milliseconds(1);
 // Of a process that was killed.
 constexpr Time kEndTimeout = std::chrono::seconds(5);
 
@@ -62,13 +63,7 @@ void Upgrade::enter(Phase phase, Time limit, const std::string& on_limit_text) {
 
 void Upgrade::on_limit(const std::string& text) {
   if (phase_ == Phase::kJoining) {
-    on_joined();
-    if (phase_ == Phase::kJoining) {
-      finish({.kind = UpgradeOutcome::Kind::kDone,
-              .held = now() - held_since_,
-              .sessions = moved_,
-              .late_sessions = sessions_.count_unjoined()});
-    }
+    finish_joined();
   } else if (phase_ == Phase::kEnding) {
     finish(std::move(outcome_));
   } else if (phase_ == Phase::kHandingOver) {
@@ -149,13 +144,14 @@ void Upgrade::import(const abi::LinkReport& quiet, const sys::UniqueFd& state) {
 }
 
 void Upgrade::hand_over() {
+  if (const auto sent = daemons_.broker().send(abi::LinkCommandVerb::kHandOver, 0); !sent) {
+    refuse("the broker that serves does not listen: " + describe(sent.error()));
+    return;
+  }
   enter(Phase::kHandingOver, kHandOverTimeout, "");
   // What is attached from now on is the other one's.
   sessions_.unserve();
   daemons_.expect_end();
-  if (!daemons_.broker().send(abi::LinkCommandVerb::kHandOver, 0)) {
-    daemons_.kill_broker();
-  }
 }
 
 void Upgrade::on_broker_gave_way() {
@@ -169,10 +165,22 @@ void Upgrade::on_broker_gave_way() {
   on_joined();
 }
 
+// The last one that waits for an answer joins at once; one that does not, when it calls again.
 void Upgrade::on_joined() {
-  if (phase_ == Phase::kJoining && sessions_.count_unjoined() == 0) {
-    finish({.kind = UpgradeOutcome::Kind::kDone, .held = now() - held_since_, .sessions = moved_});
+  if (phase_ != Phase::kJoining) {
+    return;
   }
+  held_until_ = now();
+  if (sessions_.count_unjoined() == 0) {
+    finish_joined();
+  }
+}
+
+void Upgrade::finish_joined() {
+  finish({.kind = UpgradeOutcome::Kind::kDone,
+          .held = held_until_ - held_since_,
+          .sessions = moved_,
+          .late_sessions = sessions_.count_unjoined()});
 }
 
 // ---- ends ----
@@ -205,8 +213,7 @@ void Upgrade::refuse(std::string reason, UpgradeOutcome::Kind kind, bool goes_on
     return;
   }
   if (phase_ == Phase::kQuiescing || phase_ == Phase::kImporting) {
-    // One that is gone by now needs no telling.
-    (void)daemons_.broker().send(abi::LinkCommandVerb::kResume, 0);
+    resume(now() + kAnswerTimeout);
   }
   outcome_ = {.kind = kind, .reason = std::move(reason), .goes_on = goes_on};
   if (!daemons_.has_successor()) {
@@ -215,6 +222,20 @@ void Upgrade::refuse(std::string reason, UpgradeOutcome::Kind kind, bool goes_on
   }
   enter(Phase::kEnding, kEndTimeout, "");
   daemons_.end_successor();
+}
+
+// One that is not told would stand still for ever: where its link is full it is told later, and
+// where it does not read that in time, ended. One that is gone needs no telling.
+void Upgrade::resume(Time limit) {
+  const auto told = daemons_.broker().send(abi::LinkCommandVerb::kResume, 0);
+  if (told || !sys::would_block(told.error())) {
+    return;
+  }
+  if (now() >= limit) {
+    daemons_.kill_broker();
+    return;
+  }
+  context_.loop.call_at(now() + kResumePause, [this, limit] { resume(limit); });
 }
 
 void Upgrade::finish(UpgradeOutcome outcome) {

@@ -1,5 +1,6 @@
-// Upgrade: `rtsup upgrade`: has another broker, of the program that is installed now, take the place
-// of the one that serves, without a function noticing more than a call that takes longer.
+// Upgrade: `rtsup upgrade`: has another broker, of the program that is installed now, take the
+// place of the one that serves, without a function noticing more than a call that takes
+// longer.
 //
 //   starting       the other one opens everything beside the first, which serves
 //   quiescing      the first brings what is under way to its end, takes nothing new, and hands over
@@ -83,6 +84,8 @@ class Upgrade : private SuccessorEvents {
   void on_limit(const std::string& text);
   void refuse(std::string reason, UpgradeOutcome::Kind kind = UpgradeOutcome::Kind::kRefused,
               bool goes_on = true);
+  void resume(Time limit);
+  void finish_joined();
   void finish(UpgradeOutcome outcome);
 
   LaunchContext& context_;
@@ -93,6 +96,7 @@ class Upgrade : private SuccessorEvents {
   uint64_t steps_ = 0;  // tells a step's time limit from that of another
   Time limit_{};
   Time held_since_{};
+  Time held_until_{};  // the last session has joined by then
   size_t moved_ = 0;
   UpgradeOutcome outcome_;  // while it is ending
   Done done_;

@@ -124,7 +124,8 @@ ExitCode upgrade(const Options& options) {
                       static_cast<unsigned long long>(done.value("sessions", uint64_t{0})));
   print(line.data());
   if (late != 0) {
-    complain(ExitCode::kOk, std::to_string(late) + " of them have not answered yet");
+    complain(ExitCode::kOk,
+             std::to_string(late) + " of them join when they are used again: nobody waits in them");
   }
   return ExitCode::kOk;
 }

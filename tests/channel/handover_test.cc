@@ -1,5 +1,5 @@
-// A base that gives its place to another one while its worker calls: what is still read then, what is
-// left standing, and that in the end each call was carried out once.
+// A base that gives its place to another one while its worker calls: what is still read then, what
+// is left standing, and that in the end each call was carried out once.
 #include <gtest/gtest.h>
 
 #include <atomic>

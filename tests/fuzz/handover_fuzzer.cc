@@ -1,5 +1,5 @@
-// Handover: the file that one broker gives to the next. Input: the bytes of such a file; or records of
-// any kinds and fields, under checks that are right, so that what lies behind them is reached.
+// Handover: the file that one broker gives to the next. Input: the bytes of such a file; or records
+// of any kinds and fields, under checks that are right, so that what lies behind them is reached.
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // A program in the place of rtsup-broker that takes over only so far. How far, the end of its own
 // file says, after "MODE=": mute (says nothing), exit, refuse, old (speaks another version of the
-// link), deaf (serves, and takes no state over), dies (ends over it), gone (takes it over and ends).
+// link), deaf (serves, and takes no state over), dies (ends over it), gone (takes it over, ends).
 #include <unistd.h>
 
 #include <fstream>

@@ -1,5 +1,5 @@
-// MemoryBus: component pubsub.memory: messages in the broker's own memory, gone when it ends, unless
-// it is replaced as planned.
+// MemoryBus: component pubsub.memory: messages in the broker's own memory, gone when it ends,
+// unless it is replaced as planned.
 // Owns:    a fixed number of queue entries, allocated at start; a message's bytes are shared by the
 //          queues that it waits in. Timers must outlive it.
 // Units:   limits in broker/core/limits.h.

@@ -15,58 +15,14 @@
 #include <string>
 #include <string_view>
 
+#include "tests/support/functions/probe_words.h"
+
 #ifndef RTSUP_PROBE_VERSION
 #define RTSUP_PROBE_VERSION "one"
 #endif
 
+namespace rtsup::probe {
 namespace {
-
-rtsup_string as_string(std::string_view text) { return {text.data(), text.size()}; }
-rtsup_bytes as_bytes(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view view(rtsup_bytes bytes) {
-  return {static_cast<const char*>(bytes.data), bytes.length};
-}
-std::string_view view(rtsup_string text) { return {text.data, text.length}; }
-
-// Cuts the first word off.
-std::string_view next_word(std::string_view& rest) {
-  const size_t space = rest.find(' ');
-  const std::string_view word = rest.substr(0, space);
-  rest.remove_prefix(space == std::string_view::npos ? rest.size() : space + 1);
-  return word;
-}
-
-long next_number(std::string_view& rest) {
-  return strtol(std::string(next_word(rest)).c_str(), nullptr, 10);
-}
-
-int answer_text(rtsup_reply* reply, std::string_view text) {
-  return rtsup_reply_set(reply, text.data(), text.size());
-}
-
-int answer_failure(rtsup_reply* reply, int status, std::string_view reason, std::string_view text) {
-  (void)rtsup_reply_fail(reply, reason.data(), reason.size(), text.data(), text.size());
-  return status;
-}
-
-// Releases the answer of a call, whatever its status.
-struct Answer {
-  rtsup_answer raw = {};
-  Answer() { raw.size = sizeof raw; }
-  Answer(const Answer&) = delete;
-  Answer& operator=(const Answer&) = delete;
-  ~Answer() { rtsup_answer_release(&raw); }
-};
-
-// "OK", or "PERMISSION_DENIED NOT_GRANTED": what the call ended with, as the function sees it.
-std::string outcome(int status, const Answer& answer) {
-  std::string text = rtsup_status_name(status);
-  if (status != RTSUP_OK) {
-    text += " ";
-    text += view(answer.raw.reason);
-  }
-  return text;
-}
 
 int get(std::string_view rest, rtsup_reply* reply) {
   const std::string_view component = next_word(rest);
@@ -76,11 +32,6 @@ int get(std::string_view rest, rtsup_reply* reply) {
     return answer_text(reply, status == RTSUP_OK ? "absent" : outcome(status, answer));
   }
   return answer_text(reply, view(answer.raw.data));
-}
-
-int put(std::string_view component, std::string_view key, std::string_view value, Answer& answer) {
-  return rtsup_state_set(as_string(component), as_string(key), as_bytes(value), nullptr, nullptr,
-                         &answer.raw);
 }
 
 int set(std::string_view rest, rtsup_reply* reply) {
@@ -125,107 +76,6 @@ int count(std::string_view rest, rtsup_reply* reply) {
     right += answer.raw.found != 0 && view(answer.raw.data) == key ? 1 : 0;
   }
   return answer_text(reply, std::to_string(right));
-}
-
-// What became of the writes of the last `hammer`, one letter each: o acknowledged, a UNAVAILABLE
-// (not taken up), u UNKNOWN with OUTCOME_UNKNOWN, x anything else.
-std::string written;
-std::string hammer_prefix;
-long reads_made = 0;
-long reads_failed = 0;
-std::string first_failure;
-
-std::string hammer_key(size_t i) { return hammer_prefix + std::to_string(i); }
-
-char letter_of(int status, const Answer& answer) {
-  if (status == RTSUP_OK) {
-    return 'o';
-  }
-  if (status == RTSUP_UNAVAILABLE && view(answer.raw.reason) == "BASE_GONE") {
-    return 'a';
-  }
-  return status == RTSUP_UNKNOWN && view(answer.raw.reason) == "OUTCOME_UNKNOWN" ? 'u' : 'x';
-}
-
-void read_back(std::string_view component, std::string_view key) {
-  Answer answer;
-  const int status = rtsup_state_get(as_string(component), as_string(key), nullptr, &answer.raw);
-  ++reads_made;
-  if (status != RTSUP_OK || answer.raw.found == 0 || view(answer.raw.data) != key) {
-    ++reads_failed;
-    first_failure += first_failure.empty() ? "read " + outcome(status, answer) : "";
-  }
-}
-
-// More than a region holds: it goes through a window each way.
-void read_much() {
-  static const std::string text(100'000, 'm');
-  Answer answer;
-  const int status = rtsup_echo(as_bytes(text), nullptr, &answer.raw);
-  ++reads_made;
-  if (status != RTSUP_OK || view(answer.raw.data) != text) {
-    ++reads_failed;
-    first_failure += first_failure.empty() ? "echo " + outcome(status, answer) : "";
-  }
-}
-
-// hammer COMPONENT PREFIX MS: writes a key, reads the last one that was acknowledged, and has
-// something large echoed, again and again for so long.
-int hammer(std::string_view rest, rtsup_reply* reply) {
-  const std::string_view component = next_word(rest);
-  hammer_prefix = next_word(rest);
-  written.clear();
-  first_failure.clear();
-  reads_made = reads_failed = 0;
-  timespec now{};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  const int64_t end_ms = now.tv_sec * 1000 + now.tv_nsec / 1'000'000 + next_number(rest);
-  std::string last;
-  while (now.tv_sec * 1000 + now.tv_nsec / 1'000'000 < end_ms) {
-    const std::string key = hammer_key(written.size());
-    Answer answer;
-    const int status = put(component, key, key, answer);
-    written += letter_of(status, answer);
-    if (written.back() == 'x' && first_failure.empty()) {
-      first_failure = "write " + outcome(status, answer);
-    }
-    last = status == RTSUP_OK ? key : last;
-    if (!last.empty()) {
-      read_back(component, last);
-    }
-    read_much();
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  }
-  return answer_text(reply, "hammered");
-}
-
-// hammered COMPONENT: looks for what the last one wrote. "fine READS WRITES UNAVAILABLE UNKNOWN",
-// or what is wrong.
-int hammered(std::string_view rest, rtsup_reply* reply) {
-  long counts[3] = {};
-  for (size_t i = 0; i < written.size(); ++i) {
-    Answer answer;
-    const std::string key = hammer_key(i);
-    const int status = rtsup_state_get(as_string(rest), as_string(key), nullptr, &answer.raw);
-    const bool found = answer.raw.found != 0;
-    if (status != RTSUP_OK || written[i] == 'x' || (written[i] == 'o' && !found) ||
-        (written[i] == 'a' && found)) {
-      std::string found_out = key + " ";
-      found_out += written[i];
-      found_out += found ? " is there: " : " is absent: ";
-      found_out += outcome(status, answer) + " ";
-      found_out += first_failure;
-      return answer_text(reply, found_out);
-    }
-    counts[0] += written[i] == 'o' ? 1 : 0;
-    counts[1] += written[i] == 'a' ? 1 : 0;
-    counts[2] += written[i] == 'u' ? 1 : 0;
-  }
-  if (reads_failed != 0) {
-    return answer_text(reply, std::to_string(reads_failed) + " reads failed: " + first_failure);
-  }
-  return answer_text(reply, "fine " + std::to_string(reads_made) + " " + std::to_string(counts[0]) +
-                                " " + std::to_string(counts[1]) + " " + std::to_string(counts[2]));
 }
 
 // call FUNCTION DATA: passes the data on, and answers with what came back.
@@ -494,16 +344,7 @@ constexpr Verb kVerbs[] = {
     {"watch", watch},
 };
 
-}  // namespace
-
-extern "C" {
-
-RTSUP_API int rtsup_start(void) {
-  static const char text[] = "probe started\n";
-  return write(1, text, sizeof text - 1) > 0 ? RTSUP_OK : RTSUP_INTERNAL;
-}
-
-RTSUP_API int rtsup_handle(const rtsup_event* event, rtsup_reply* reply) {
+int handle(const rtsup_event* event, rtsup_reply* reply) {
   if (event->kind == RTSUP_EVENT_MESSAGE) {
     return take_message(event);
   }
@@ -522,6 +363,20 @@ RTSUP_API int rtsup_handle(const rtsup_event* event, rtsup_reply* reply) {
     return answer_text(reply, std::to_string(event->data.length));
   }
   return answer_failure(reply, RTSUP_INVALID_ARGUMENT, "UNKNOWN_VERB", name);
+}
+
+}  // namespace
+}  // namespace rtsup::probe
+
+extern "C" {
+
+RTSUP_API int rtsup_start(void) {
+  static const char text[] = "probe started\n";
+  return write(1, text, sizeof text - 1) > 0 ? RTSUP_OK : RTSUP_INTERNAL;
+}
+
+RTSUP_API int rtsup_handle(const rtsup_event* event, rtsup_reply* reply) {
+  return rtsup::probe::handle(event, reply);
 }
 
 RTSUP_API void rtsup_destroy(void) {

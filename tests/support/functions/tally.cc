@@ -1,13 +1,13 @@
 // tally: a function whose every call can be counted afterwards, so that one that was lost or made
 // twice does not balance. By its data:
-//   "add NAME-ID"  adds one to both counters NAME (state.memory "fast", state.sqlite "safe") with the
-//                  etag read before, writes a new key, takes a number of a sequence, and publishes
-//   "quick NAME-ID" adds one to the counter in state.memory
-//   "loop"         a thread of its own adds one to both counters of its own, again and again
-//   "end"          stops it: "MADE FAILED REASON"
-//   "count KEY"    what the two counters hold: "FAST SAFE"
-//   "received"     messages: "ALL DISTINCT"
-// The status says whether a call failed, the reason which.
+//   "add NAME-ID"    adds one to both counters NAME (state.memory "fast", state.sqlite "safe") with
+//                    the etag read before, writes a new key, takes a number of a sequence,
+//                    publishes "quick NAME-ID"  adds one to the counter in state.memory "loop"
+//                         a thread of its own adds one to both counters "loop", again and again
+//                    "end"            stops it: "MADE FAILED REASON" "count KEY"      what the two
+//                    counters hold: "FAST SAFE" "subscribe"      to what all of them publish
+//                    "received"       messages: "ALL DISTINCT" The status says whether a call
+//                    failed, the reason which.
 #include <pthread.h>
 #include <rtsup/rtsup.h>
 #include <stdlib.h>
