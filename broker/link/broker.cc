@@ -73,6 +73,12 @@ Result<void> Broker::assemble(const std::string& state_folder) {
     options.spin_ns = 0;
     options.worker_spin_ns = 0;
   }
+  if (plan.payload_bytes_max() != 0) {
+    options.payload_bytes_max = std::min(plan.payload_bytes_max(), abi::kPayloadBytesMax);
+  }
+  if (plan.function_memory_bytes() != 0) {
+    options.memory = &memory_.emplace(plan.function_memory_bytes(), functions_.size());
+  }
   RTSUP_ASSIGN(shard_, channel::Shard::create(options, *this, link_));
   RTSUP_ASSIGN(access_, Access::compile(plan));
   RTSUP_ASSIGN(components_,

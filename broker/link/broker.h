@@ -11,6 +11,7 @@
 
 #include "broker/channel/shard.h"
 #include "broker/core/call_handler.h"
+#include "broker/core/memory_budget.h"
 #include "broker/link/base_plan.h"
 #include "broker/link/component_set.h"
 #include "broker/link/link.h"
@@ -34,6 +35,8 @@ class Broker final : public CallHandler, public LinkEvents {
   Result<void> run();
 
   void handle(Call& call) override { dispatcher_->handle(call); }
+  void handle_long(Call& call) override { dispatcher_->handle_long(call); }
+  void fetched(Call& call) override { dispatcher_->fetched(call); }
   void shutdown(uint64_t limit_ms) override;
   void lost() override;
 
@@ -49,6 +52,7 @@ class Broker final : public CallHandler, public LinkEvents {
   const SystemWallClock clock_;
   AnswerBuilder builder_;
   Meter meter_;
+  std::optional<MemoryBudget> memory_;
   Link link_;
   std::unique_ptr<channel::Shard> shard_;
   std::optional<ComponentSet> components_;

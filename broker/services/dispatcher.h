@@ -37,10 +37,14 @@ class Dispatcher final : public CallHandler {
   explicit Dispatcher(Parts parts) : parts_(std::move(parts)) {}
 
   void handle(Call& call) override;
+  void handle_long(Call& call) override;
+  void fetched(Call& call) override;
   // From now on every new call is refused; those under way are answered.
   void shut() noexcept { shut_ = true; }
 
  private:
+  bool check(Call& call, const Decision& decision);
+  bool admit(Call& call);
   void serve(Call& call, const Decision& decision);
 
   Parts parts_;
