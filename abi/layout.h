@@ -54,14 +54,15 @@ inline constexpr uint32_t kRingFrames =
 inline constexpr uint32_t kLeases = 64;  // parts of down's arena that a worker may hold at a time
 inline constexpr uint32_t kHeaderBytes = 4096;
 inline constexpr uint32_t kRegionBytes = 128 * 1024;
-inline constexpr uint32_t kWindowBytesMax = 64 * 1024 * 1024;  // one attached window
 inline constexpr uint32_t kWindowsMax =
     8;  // attached windows of a session, each direction; window 0 apart
 // Memory of topics that one session is ever given (since 1.2).
 inline constexpr uint32_t kTopicWindowsMax = 16;
 inline constexpr uint16_t kTopicMinor = 2;
-inline constexpr uint32_t kPayloadBytesMax =
-    8 * 1024 * 1024;  // of one call or event; a base may be set to less
+// Of one call or event; a base may be set to less, and grants less to a worker of little memory.
+inline constexpr uint32_t kPayloadBytesMax = 64 * 1024 * 1024;
+// One attached window: the largest payload and its table.
+inline constexpr uint32_t kWindowBytesMax = kPayloadBytesMax + 1024 * 1024;
 inline constexpr uint32_t kInlineBytesMax =
     32 * 1024;  // metadata and payload together; beyond it a window is used
 inline constexpr uint32_t kMetadataBytesMax = 64 * 1024;  // the largest table of any operation

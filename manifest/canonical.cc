@@ -53,7 +53,11 @@ std::string resource_lines(const ResourcePolicy& resources) {
          std::to_string(resources.open_files) + "\nfile_size " +
          std::to_string(resources.file_bytes_max) + "\ncalls_per_second " +
          std::to_string(resources.calls_per_second) + "\nevent_timeout " +
-         std::to_string(resources.event_timeout_ns) + '\n';
+         std::to_string(resources.event_timeout_ns) + '\n' +
+         // Only where it is said: policies from before it keep their digests.
+         (resources.payload_bytes_max == 0
+              ? std::string()
+              : "payload " + std::to_string(resources.payload_bytes_max) + '\n');
 }
 
 }  // namespace

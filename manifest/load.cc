@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "abi/base/ids.h"
+#include "abi/layout.h"
+#include "manifest/base_memory.h"
 #include "manifest/boundaries.h"
 #include "manifest/canonical.h"
 #include "manifest/document_store.h"
@@ -38,6 +40,8 @@ class ManifestReader {
   void read_head();
   std::string read_name(std::string_view key);
   void read_accept();
+  void read_resources(const Node& resources);
+  void check_memory(const Node& resources);
   const Node* read_table(std::string_view key, size_t count_max, std::string_view what);
   void read_component(const Member& member);
   void read_path(const Member& member, Component& component);
@@ -56,14 +60,18 @@ class ManifestReader {
 
 Manifest ManifestReader::read() {
   static const Vocabulary vocabulary{
-      {"$schema", "rtsup", "name", "tenant", "accept", "components", "functions", "example"},
-      {"gateway", "telemetry", "attach", "providers", "uids", "resources", "description",
-       "include"}};
+      {"$schema", "rtsup", "name", "tenant", "accept", "resources", "components", "functions",
+       "example"},
+      {"gateway", "telemetry", "attach", "providers", "uids", "description", "include"}};
   if (!check_object(root_, vocabulary, mistakes_)) {
     return {};
   }
   read_head();
   read_accept();
+  const Node* const resources = root_.find("resources");
+  if (resources != nullptr) {
+    read_resources(*resources);
+  }
   if (const Node* const components = read_table("components", kComponentsMax, "component")) {
     for (const Member& member : components->members) {
       read_component(member);
@@ -75,6 +83,9 @@ Manifest ManifestReader::read() {
       read_functions(*functions);
       read_example();
     }
+  }
+  if (resources != nullptr && mistakes_.empty()) {
+    check_memory(*resources);
   }
   return std::move(manifest_);
 }
@@ -129,6 +140,33 @@ void ManifestReader::read_accept() {
   }
 }
 
+// Of the broker, which serves all functions.
+void ManifestReader::read_resources(const Node& resources) {
+  static const Vocabulary vocabulary{{"memory", "payload"}, {"cpu", "processes", "log_bytes"}};
+  constexpr UnitRange kMemory{64ULL << 20, 1ULL << 40, "64MiB to 1TiB"};
+  constexpr UnitRange kPayload{8ULL << 20, abi::kPayloadBytesMax, "8MiB to 64MiB"};
+  if (!check_object(resources, vocabulary, mistakes_)) {
+    return;
+  }
+  if (const Node* const memory = resources.find("memory")) {
+    manifest_.memory_bytes = read_bytes(*memory, kMemory, mistakes_).value_or(0);
+  }
+  if (const Node* const payload = resources.find("payload")) {
+    manifest_.payload_bytes_max = read_bytes(*payload, kPayload, mistakes_).value_or(0);
+  }
+}
+
+void ManifestReader::check_memory(const Node& resources) {
+  const BaseMemory memory = base_memory_of(manifest_);
+  const auto mebibytes = [](uint64_t bytes) { return std::to_string((bytes >> 20) + 1) + "MiB"; };
+  if (!memory.is_enough()) {
+    mistakes_.add(resources,
+                  "the memory is too little for the components and instances: they need "
+                  "at least " +
+                      mebibytes(memory.limit_min - 1));
+  }
+}
+
 // An object keyed by names; nullptr when it is absent or no object.
 const Node* ManifestReader::read_table(std::string_view key, size_t count_max,
                                        std::string_view what) {
@@ -158,7 +196,8 @@ void ManifestReader::read_component(const Member& member) {
       {"state.redis", "state.etcd", "pubsub.sqlite", "pubsub.redis", "pubsub.nats",
        "configuration.file", "secrets.file", "lock.memory", "lock.redis", "sequencer.memory",
        "bindings.http"}};
-  static const Vocabulary memory_vocabulary{{"type"}, {"settings", "bytes_max"}};
+  static const Vocabulary memory_vocabulary{{"type", "bytes_max"}, {"settings"}};
+  static const Vocabulary bus_vocabulary{{"type"}, {"settings", "bytes_max"}};
   static const Vocabulary sqlite_vocabulary{{"type", "path"}, {"settings", "bytes_max"}};
   static const Vocabulary sequencer_vocabulary{{"type", "path", "lease"}, {"settings"}};
   // Always added, so that the position of the others is that of their keys.
@@ -174,10 +213,17 @@ void ManifestReader::read_component(const Member& member) {
   if (!word) {
     return;
   }
-  if (*word == "state.memory" || *word == "pubsub.memory") {
-    component.type =
-        *word == "state.memory" ? ComponentType::kStateMemory : ComponentType::kPubsubMemory;
+  if (*word == "pubsub.memory") {
+    component.type = ComponentType::kPubsubMemory;
+    (void)check_object(node, bus_vocabulary, mistakes_);
+    return;
+  }
+  if (*word == "state.memory") {
     (void)check_object(node, memory_vocabulary, mistakes_);
+    constexpr UnitRange kBytes{1ULL << 20, 1ULL << 40, "1MiB to 1TiB"};
+    if (const Node* const bytes = node.find("bytes_max")) {
+      component.bytes_max = read_bytes(*bytes, kBytes, mistakes_).value_or(component.bytes_max);
+    }
     return;
   }
   const bool sequencer = *word == "sequencer.sqlite";

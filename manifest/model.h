@@ -20,7 +20,8 @@ enum class ComponentType { kStateMemory, kStateSqlite, kPubsubMemory, kSequencer
 struct Component {
   std::string name;
   ComponentType type = ComponentType::kStateMemory;
-  std::string file;       // k...Sqlite: plain file name in the broker's state folder
+  std::string file;                   // k...Sqlite: plain file name in the broker's state folder
+  uint64_t bytes_max = 128ULL << 20;  // kStateMemory: keys and values
   uint64_t lease = 1000;  // kSequencerSqlite: values a session gets at a time; 0 = none in advance
 };
 
@@ -95,6 +96,7 @@ struct ResourcePolicy {
   uint64_t file_bytes_max = 64ULL << 20;  // RLIMIT_FSIZE
   uint32_t calls_per_second = 0;          // 0 = no limit
   uint64_t event_timeout_ns = 5'000'000'000;
+  uint32_t payload_bytes_max = 0;  // of one call or event; 0 = by its memory
 };
 
 struct Policy {
@@ -126,10 +128,12 @@ struct Example {
 };
 
 struct Manifest {
-  std::string path;                 // absolute
-  std::string name;                 // of the application
-  std::string tenant;               // defaults to name
-  std::vector<std::string> accept;  // boundaries given up, by doctor's names
+  std::string path;                          // absolute
+  std::string name;                          // of the application
+  std::string tenant;                        // defaults to name
+  std::vector<std::string> accept;           // boundaries given up, by doctor's names
+  uint64_t memory_bytes = 0;                 // of the broker; 0 = by what it has to serve
+  uint64_t payload_bytes_max = 64ULL << 20;  // of one call or event of any function
   std::vector<Component> components;
   std::vector<Function> functions;
   Example example;

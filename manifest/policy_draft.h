@@ -27,12 +27,13 @@ enum class Setting : uint8_t {
   kFileSize,
   kCallsPerSecond,
   kEventTimeout,
+  kPayload,
   kCount
 };
 inline constexpr size_t kSettings = static_cast<size_t>(Setting::kCount);
 inline constexpr std::array<const char*, kSettings> kSettingNames = {
-    "network",    "on_violation", "memory",           "cpu",          "processes",
-    "open_files", "file_size",    "calls_per_second", "event_timeout"};
+    "network",    "on_violation", "memory",           "cpu",           "processes",
+    "open_files", "file_size",    "calls_per_second", "event_timeout", "payload"};
 
 struct SettingDraft {
   uint64_t value = 0;

@@ -48,6 +48,7 @@ ResourcePolicy resources_of(const PolicyDraft& draft) {
   take(Setting::kFileSize, resources.file_bytes_max);
   take(Setting::kCallsPerSecond, resources.calls_per_second);
   take(Setting::kEventTimeout, resources.event_timeout_ns);
+  take(Setting::kPayload, resources.payload_bytes_max);
   return resources;
 }
 

@@ -1,6 +1,7 @@
 // The services and resources sections, and the security section's single values.
 #include <cmath>
 
+#include "abi/layout.h"
 #include "abi/operation.h"
 #include "manifest/fields.h"
 #include "manifest/limits.h"
@@ -254,12 +255,13 @@ void read_services(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
 
 void read_resources(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
   static const Vocabulary vocabulary{
-      {"memory", "cpu", "processes", "open_files", "file_size", "calls_per_second",
-       "event_timeout"},
+      {"memory", "cpu", "processes", "open_files", "file_size", "calls_per_second", "event_timeout",
+       "payload"},
       {"event_cpu", "stored_bytes", "stored_keys", "bytes_per_second", "subscriptions",
        "queue_depth", "events_in_flight", "spin", "log_bytes"}};
   constexpr UnitRange kMemory{4ULL << 20, 1ULL << 40, "4MiB to 1TiB"};
   constexpr UnitRange kFileSize{0, 1ULL << 40, "0B to 1TiB"};
+  constexpr UnitRange kPayload{8ULL << 20, abi::kPayloadBytesMax, "8MiB to 64MiB"};
   constexpr UnitRange kTimeout{1'000'000, 3'600'000'000'000, "1ms to 1h"};
   if (!check_object(node, vocabulary, mistakes)) {
     return;
@@ -276,6 +278,9 @@ void read_resources(const Node& node, Mistakes& mistakes, PolicyDraft& own) {
               own);
   if (const Node* const size = node.find("file_size")) {
     set(own, Setting::kFileSize, *size, read_bytes(*size, kFileSize, mistakes));
+  }
+  if (const Node* const payload = node.find("payload")) {
+    set(own, Setting::kPayload, *payload, read_bytes(*payload, kPayload, mistakes));
   }
   if (const Node* const timeout = node.find("event_timeout")) {
     set(own, Setting::kEventTimeout, *timeout, read_duration_ns(*timeout, kTimeout, mistakes));

@@ -154,7 +154,7 @@ ChannelTransport::Opened ChannelTransport::open_slot(const Request& request, Sen
   timeout = std::min(timeout, kTimeoutMaxNs);
   const size_t total = padded(request.metadata.size()) + request.payload.size();
   if (request.metadata.size() > abi::kMetadataBytesMax ||
-      request.payload.size() > abi::kWindowBytesMax) {
+      request.payload.size() > abi::kPayloadBytesMax) {
     return {.failure = own_answer(Status::kResourceExhausted, "PAYLOAD_TOO_LARGE")};
   }
   return open_slot(request, {.timeout_ns = timeout,

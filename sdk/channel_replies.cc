@@ -50,7 +50,7 @@ std::optional<ChannelTransport::Memory> ChannelTransport::take_memory(uint32_t b
 }
 
 ReplyRoom ChannelTransport::reply_room(size_t bytes) noexcept {
-  if (bytes == 0 || bytes > abi::kWindowBytesMax) {
+  if (bytes == 0 || bytes > abi::kPayloadBytesMax) {
     return {};
   }
   const auto memory =

@@ -1,8 +1,10 @@
 // The large windows of ChannelTransport: asked for when a request does not fit the region, offered
 // by the base when an answer does not.
 #include <bit>
+#include <string_view>
 
 #include "abi/operation.h"
+#include "schemas/common_generated.h"
 #include "schemas/session_generated.h"
 #include "sdk/channel_transport.h"
 #include "sys/clock.h"
@@ -12,7 +14,7 @@ namespace {
 
 constexpr uint32_t kSmallestWindow = 256 * 1024;
 constexpr uint32_t kWindowStep =
-    1024 * 1024;  // above it windows grow in steps, so that 8 MiB and a table do not take 16
+    1024 * 1024;  // above it windows grow in steps, so that 64 MiB and a table do not take 128
 
 uint32_t window_bytes_for(uint32_t bytes) noexcept {
   if (bytes <= kSmallestWindow) {
@@ -28,6 +30,17 @@ Bytes bytes_of(const flatbuffers::FlatBufferBuilder& builder) noexcept {
 
 Answer no_window(Status status, const char* reason) noexcept {
   return {.status = status, .reason = reason};
+}
+
+// Why the base gives none: the text in the answer goes with the answer.
+const char* refusal(const Answer& asked) noexcept {
+  if (asked.status == Status::kResourceExhausted && !asked.metadata.empty()) {
+    const auto* reason = flatbuffers::GetRoot<abi::Failure>(asked.metadata.data())->reason();
+    if (reason != nullptr && std::string_view(reason->c_str(), reason->size()) == "NO_MEMORY") {
+      return "NO_MEMORY";
+    }
+  }
+  return "PAYLOAD_TOO_LARGE";
 }
 
 }  // namespace
@@ -77,9 +90,10 @@ Answer ChannelTransport::ask_window(uint32_t bytes, const OneSession& session) n
   const Answer asked =
       call_in(session, {.opcode = abi::op::kSessionWindow, .metadata = bytes_of(builder)});
   if (asked.status != Status::kOk || asked.metadata.empty()) {
+    const char* const reason = refusal(asked);
     release(asked.lease);
     return asked.status == Status::kResourceExhausted || asked.status == Status::kOk
-               ? no_window(Status::kResourceExhausted, "PAYLOAD_TOO_LARGE")
+               ? no_window(Status::kResourceExhausted, reason)
                : no_window(asked.status, asked.reason == nullptr ? "WINDOW_REFUSED" : asked.reason);
   }
   const auto* granted = flatbuffers::GetRoot<abi::WindowResponse>(asked.metadata.data());

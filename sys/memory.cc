@@ -106,6 +106,16 @@ Result<std::span<std::byte>> WritableMapping::slice(uint64_t offset,
   return bytes().subspan(offset, length);
 }
 
+std::byte* map_private(size_t bytes) noexcept {
+  void* const address =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return address == MAP_FAILED ? nullptr : static_cast<std::byte*>(address);
+}
+
+void unmap_private(std::byte* address, size_t bytes) noexcept {
+  RTSUP_CHECK(::munmap(address, bytes) == 0);
+}
+
 Result<UniqueFd> create_memfd(const char* name, size_t bytes) noexcept {
   int fd = ::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
   if (fd < 0 && errno == EINVAL) {  // before Linux 6.3
@@ -218,11 +228,11 @@ Result<SealedMemfd> SealedMemfd::adopt(UniqueFd fd, uint64_t bytes_max) noexcept
   return SealedMemfd(std::move(fd), size);
 }
 
-Result<WritableRegion> create_writable_region(const char* name, size_t bytes) noexcept {
+Result<WritableRegion> create_writable_region(const char* name, size_t bytes,
+                                              Prefault prefault) noexcept {
   RTSUP_ASSIGN(UniqueFd fd, create_memfd(name, bytes));
-  // Mapped before the seal, which refuses every later writable mapping, and prefaulted: these pages
-  // are the base's to pay.
-  RTSUP_ASSIGN(WritableMapping mapping, WritableMapping::create(fd.get(), bytes, Prefault::kYes));
+  // Mapped before the seal, which refuses every later writable mapping.
+  RTSUP_ASSIGN(WritableMapping mapping, WritableMapping::create(fd.get(), bytes, prefault));
   RTSUP_TRY(add_seals(fd.get(), kSealsWritableRegion));
   return WritableRegion{.fd = std::move(fd), .mapping = std::move(mapping)};
 }

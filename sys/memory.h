@@ -62,6 +62,12 @@ class WritableMapping : public detail::MappedRange {
   [[nodiscard]] Result<std::span<std::byte>> slice(uint64_t offset, uint64_t length) const noexcept;
 };
 
+// Memory of this process alone, zeroed; what is not touched costs nothing. Whole pages, which the
+// kernel gets back as soon as they are unmapped, a part from the end as well as all of it. nullptr
+// when there is none. For large blocks that must not stay behind in the allocator.
+std::byte* map_private(size_t bytes) noexcept;
+void unmap_private(std::byte* address, size_t bytes) noexcept;
+
 // A memory file whose bytes and size nobody can change any more (WRITE|SHRINK|GROW|SEAL).
 class SealedMemfd {
  public:
@@ -92,12 +98,14 @@ class SealedMemfd {
 
 // The channel's regions. Made by the base, never by a worker, and sealed before anybody else sees
 // them. The base writes: mapped first, then SHRINK|GROW|SEAL|FUTURE_WRITE, so that nobody can ever
-// map it writable again.
+// map it writable again. Not prefaulted, a page is paid for by who touches it first: what is one
+// worker's alone that worker touches.
 struct WritableRegion {
   UniqueFd fd;
   WritableMapping mapping;
 };
-Result<WritableRegion> create_writable_region(const char* name, size_t bytes) noexcept;
+Result<WritableRegion> create_writable_region(const char* name, size_t bytes,
+                                              Prefault prefault = Prefault::kYes) noexcept;
 // The worker writes: SHRINK|GROW|SEAL, and this process maps it read-only. Not prefaulted: the
 // worker does that, at its own cost.
 struct ReadableRegion {

@@ -3,7 +3,8 @@
 // distribution and its own CPU time. START_NS is the CLOCK_MONOTONIC time at which all workers
 // begin together. "prepare BYTES" stores the value that get reads. "arrivals BYTES CALLS RATE
 // START_NS" makes RATE calls a second, whether the one before was answered or not, and counts each
-// from the time it was due. "flood BYTES MS DEPTH" gets as fast as it can for so long.
+// from the time it was due. "flood BYTES MS DEPTH" gets as fast as it can for so long; "haul BYTES
+// MS 1" sets and gets a value of that size.
 // "publish ..." publishes messages, each with the time in front; "subscribe" makes it a subscriber,
 // which answers "received 0 CALLS" with what it measured once it has got that many, and before that
 // with nothing.
@@ -120,6 +121,9 @@ class Measure : public rtsup::Function {
     }
     if (request.verb == "flood") {
       return flood(request, key);
+    }
+    if (request.verb == "haul") {
+      return haul(request, value);
     }
     if (request.verb == "echo") {
       return measure(request, reply, [&]() -> rtsup::Status {
@@ -252,6 +256,21 @@ class Measure : public rtsup::Function {
       }
       for (auto& get : gets) {
         (void)get.wait();  // refused or not: a flood does not mind
+      }
+    }
+    return {};
+  }
+
+  rtsup::Status haul(const Request& request, const std::vector<std::byte>& value) {
+    const std::string key = "item-hauled";
+    const uint64_t end_ns = rtsup::bench::monotonic_ns() + request.calls * 1'000'000;
+    while (rtsup::bench::monotonic_ns() < end_ns) {
+      if (const auto written = state_.set(key, value); !written) {
+        return written.status();
+      }
+      const auto entry = state_.get(key);
+      if (!entry || entry->bytes().size() != value.size()) {
+        return {RTSUP_DATA_LOSS, "WRONG_SIZE"};
       }
     }
     return {};

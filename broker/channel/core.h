@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "broker/channel/copy_queue.h"
 #include "broker/channel/deadline_heap.h"
 #include "broker/channel/shard.h"
 #include "broker/core/answer.h"
@@ -20,6 +21,7 @@ struct ShardCore {
   CallHandler& handler;
   SessionObserver& observer;
   DeadlineHeap deadlines = {};
+  CopyQueue copies = {};
   AnswerBuilder builder = {};
   // Apart: a window is offered while the answer that needs it still stands in `builder`.
   AnswerBuilder offers = {};

@@ -7,7 +7,7 @@ namespace {
 
 constexpr uint32_t kSmallestWindow = 256 * 1024;
 constexpr uint32_t kWindowStep =
-    1024 * 1024;  // above it windows grow in steps, so that 8 MiB and a table do not take 16
+    1024 * 1024;  // above it windows grow in steps, so that 64 MiB and a table do not take 128
 
 uint32_t window_bytes_for(uint32_t bytes) noexcept {
   if (bytes <= kSmallestWindow) {
@@ -42,7 +42,7 @@ std::optional<Lease> DownMemory::take(uint32_t bytes) noexcept {
   }
   Held& held = leases_[lease.index];
   lease.generation = held.generation + 1;
-  held = {true, lease.generation, lease.window, lease.offset, bytes};
+  held = {true, false, lease.generation, lease.window, lease.offset, bytes};
   held_ |= uint64_t{1} << lease.index;
   ++held_count_;
   return lease;
@@ -56,19 +56,30 @@ std::optional<uint32_t> DownMemory::reclaim() noexcept {
     if (word == held.generation - 1) {
       continue;
     }
-    if (word != held.generation) {
+    if (word != held.generation || held.is_kept) {
       return index;
     }
-    if (held.window == 0) {
-      arena_.give(held.offset - abi::kArenaOffset, held.length);
-    } else {
-      window_of(held.window).is_leased = false;
-    }
-    held.is_held = false;
-    held_ &= ~(uint64_t{1} << index);
-    --held_count_;
+    give(held);
   }
   return std::nullopt;
+}
+
+// The worker's word still says the generation before: the next lease has to have this one.
+void DownMemory::cancel(const Lease& lease) noexcept {
+  Held& held = leases_[lease.index];
+  give(held);
+  --held.generation;
+}
+
+void DownMemory::give(Held& held) noexcept {
+  if (held.window == 0) {
+    arena_.give(held.offset - abi::kArenaOffset, held.length);
+  } else {
+    window_of(held.window).is_leased = false;
+  }
+  held.is_held = false;
+  held_ &= ~(uint64_t{1} << (&held - leases_.data()));
+  --held_count_;
 }
 
 DownMemory::Window* DownMemory::find_free_window(uint32_t bytes) noexcept {
@@ -109,7 +120,8 @@ Result<DownMemory::NewWindow> DownMemory::make_window(uint32_t bytes) noexcept {
       continue;
     }
     const uint32_t size = window_bytes_for(bytes);
-    RTSUP_ASSIGN(window.region, sys::create_writable_region("rtsup-window-down", size));
+    RTSUP_ASSIGN(window.region,
+                 sys::create_writable_region("rtsup-window-down", size, sys::Prefault::kNo));
     window.state = WindowState::kOffered;
     window.is_leased = false;
     return NewWindow{number_of(window), size, window.region.fd.get()};

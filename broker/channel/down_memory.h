@@ -18,6 +18,11 @@
 
 namespace rtsup::broker::channel {
 
+// A lease's payload begins where its metadata ends, up to the next multiple of 16.
+constexpr size_t padded(size_t metadata_bytes) noexcept {
+  return (metadata_bytes + 15) & ~size_t{15};
+}
+
 struct Lease {
   uint32_t index = 0;
   uint32_t generation = 0;
@@ -35,6 +40,11 @@ class DownMemory {
 
   // Nothing when there is no room now.
   std::optional<Lease> take(uint32_t bytes) noexcept;
+  // A lease that is told to the worker later, by tell(), or taken back before, by cancel(). Giving
+  // it back in between is forged.
+  void keep(const Lease& lease) noexcept { leases_[lease.index].is_kept = true; }
+  void tell(const Lease& lease) noexcept { leases_[lease.index].is_kept = false; }
+  void cancel(const Lease& lease) noexcept;
   // Takes back what the worker has released. The index of a forged lease, if there is one.
   std::optional<uint32_t> reclaim() noexcept;
   [[nodiscard]] uint32_t held() const noexcept { return held_count_; }
@@ -65,11 +75,13 @@ class DownMemory {
   };
   struct Held {
     bool is_held = false;
+    bool is_kept = false;
     uint32_t generation = 0;
     uint32_t window = 0;
     uint32_t offset = 0;
     uint32_t length = 0;
   };
+  void give(Held& held) noexcept;
   Window* find_free_window(uint32_t bytes) noexcept;
   Window& window_of(uint32_t number) noexcept { return windows_[number - abi::kWindowsMax - 1]; }
   uint32_t number_of(const Window& window) const noexcept {

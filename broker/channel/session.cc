@@ -1,5 +1,7 @@
 #include "broker/channel/session.h"
 
+#include <algorithm>
+
 #include "sys/socket.h"
 
 namespace rtsup::broker::channel {
@@ -9,6 +11,9 @@ namespace {
 // most once a frame.
 constexpr uint64_t kIdleBellsMax = 1024;
 constexpr uint64_t kSecondNs = 1'000'000'000;
+// What a session may cost the base by itself: its up region, should the worker punch holes into it,
+// the runtime page, memory for tables, calls and events, and small values on their way.
+constexpr size_t kOwnBytes = size_t{512} * 1024;
 
 template <typename Header>
 Header& header_of(std::span<std::byte> bytes) noexcept {
@@ -21,9 +26,13 @@ Result<std::unique_ptr<Session>> Session::create(ShardCore& core, Attachment att
                                                  int shard_page_fd, sys::UniqueFd& down) {
   RTSUP_ASSIGN(sys::ReadableRegion up, sys::create_readable_region("rtsup-up", abi::kRegionBytes));
   RTSUP_ASSIGN(sys::WritableRegion own,
-               sys::create_writable_region("rtsup-down", abi::kRegionBytes));
+               sys::create_writable_region("rtsup-down", abi::kRegionBytes, sys::Prefault::kNo));
   auto session = std::unique_ptr<Session>(
       new Session(core, std::move(attachment), std::move(up), std::move(own)));
+  if (!session->own_memory_.take(session->memory_share_, kOwnBytes)) {
+    return Error{
+        .status = Status::kResourceExhausted, .step = Step::kSession, .number = session->id_.value};
+  }
   RTSUP_ASSIGN(session->doorbell_, sys::EventFd::create());
   if (session->wants_page()) {
     RTSUP_ASSIGN(session->page_, PageWriter::create(session->epoch_));
@@ -42,6 +51,10 @@ Session::Session(ShardCore& core, Attachment attachment, sys::ReadableRegion up,
       concurrency_(std::clamp(attachment.concurrency, 1U, abi::kRingFrames / 2)),
       attach_timeout_ns_(core.options.attach_timeout_ns + attachment.busy_ns),
       is_again_(attachment.is_again),
+      payload_bytes_max_(std::min(attachment.payload_bytes_max, core.options.payload_bytes_max)),
+      memory_share_{core.options.memory, core.options.memory == nullptr
+                                             ? 0
+                                             : core.options.memory->account_of(principal_)},
       socket_(std::move(attachment.socket)),
       down_region_(std::move(down)),
       up_(std::move(up)),
@@ -57,6 +70,8 @@ Session::Session(ShardCore& core, Attachment attachment, sys::ReadableRegion up,
   for (EventSlot& slot : events_) {
     slot.session = this;
   }
+  long_send_.session = this;
+  long_reply_.session = this;
   attach_deadline_.session = this;
   retry_deadline_.session = this;
   down_.magic = abi::kDownMagic;
@@ -71,6 +86,8 @@ Session::Session(ShardCore& core, Attachment attachment, sys::ReadableRegion up,
 }
 
 Session::~Session() {
+  core_.copies.remove(long_send_);
+  core_.copies.remove(long_reply_);
   core_.deadlines.disarm(attach_deadline_);
   core_.deadlines.disarm(retry_deadline_);
   for (EventSlot& slot : events_) {
@@ -78,6 +95,7 @@ Session::~Session() {
   }
   for (uint32_t i = 0; i < kCalls; ++i) {
     core_.deadlines.disarm(calls_[i]);
+    core_.copies.remove(calls_[i]);
   }
   core_.deadlines.reserve_less(kDeadlines);
 }
@@ -235,9 +253,9 @@ void Session::detach() {
     core_.deadlines.disarm(call);
     call.is_unanswered_ = false;
     call.is_parked_ = false;
-    call.parked_metadata_ = {};
-    call.parked_value_ = {};
+    drop_parked(call);
   }
+  cancel_send();
   parked_count_ = 0;
   topics_.clear();
   core_.observer.gone(id_, principal_, meters_);

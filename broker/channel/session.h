@@ -116,6 +116,29 @@ class Session final : public Endpoint {
     void expired() override { session->retry(); }
     Session* session = nullptr;
   };
+  // What is copied into a window in parts, and published when it is whole: an answer, or an event.
+  // One at a time.
+  struct LongSend final : LongCopy {
+    bool copy_part() override { return session->send_part(); }
+    void count_time(uint64_t ns) noexcept override { session->add_time(ns); }
+    [[nodiscard]] bool is_whole() const noexcept { return copied == value.size(); }
+    Session* session = nullptr;
+    SessionCall* call = nullptr;  // one of the two while it is under way
+    EventSlot* slot = nullptr;
+    Lease lease;
+    abi::Frame frame;
+    ValueRef value;
+    size_t copied = 0;
+  };
+  // A worker's answer to an event that is fetched in parts; its frame is passed when that is over.
+  struct LongReply final : LongCopy {
+    bool copy_part() override { return session->fetch_reply_part(); }
+    void count_time(uint64_t ns) noexcept override { session->add_time(ns); }
+    Session* session = nullptr;
+    abi::Frame frame;
+    ValueRef table;
+    RegionPayload payload;
+  };
   struct Body {
     std::span<const std::byte> bytes;
     const Payload* payload = nullptr;
@@ -128,6 +151,20 @@ class Session final : public Endpoint {
   Result<void> introduce(int shard_page_fd);
   Result<void> send_message(abi::SessionVerb verb, std::span<const abi::SessionItem> items,
                             std::span<const int> fds);
+
+  // Payloads that are copied in parts (session_copies.cc).
+  Fetch fetch(SessionCall& call);
+  bool fetch_part(SessionCall& call);
+  void resume(SessionCall& call);
+  bool begin_send(SessionCall& call, abi::Frame& frame);
+  bool send_long(const Event& event, EventSink& sink, abi::Frame& frame);
+  bool prepare_send(abi::Frame& frame, std::span<const std::byte> metadata, const ValueRef& value);
+  bool send_part();
+  bool finish_send();
+  void cancel_send() noexcept;
+  void fetch_reply(EventSlot& slot, const abi::Frame& frame, std::span<const std::byte> metadata,
+                   const RegionPayload& payload);
+  bool fetch_reply_part();
 
   // Taking up (session_intake.cc).
   void check_attached();
@@ -144,6 +181,7 @@ class Session final : public Endpoint {
                      const abi::Operation& operation, SessionCall& call);
   void begin_call(const abi::Frame& frame, SessionCall& call);
   void handle_call(SessionCall& call);
+  void arm_if_waiting(SessionCall& call, uint64_t correlation);
   void take_answer(const abi::Frame& frame);
   uint64_t deadline_of(const abi::Frame& frame, uint32_t& depth) const noexcept;
 
@@ -156,13 +194,16 @@ class Session final : public Endpoint {
   void park(SessionCall& call, Status status, std::span<const std::byte> metadata, const Body& body,
             ValueRef* value);
   void park_reason(SessionCall& call, abi::Reason reason);
+  void drop_parked(SessionCall& call) noexcept;
   bool send_parked(SessionCall& call);
+  void parked_sent(SessionCall& call, Status status);
   void free_call(SessionCall& call) noexcept;
   void count_answer(Status status) noexcept;
   bool has_ring_room();
   bool reclaim();
   std::optional<Lease> take_lease(uint32_t bytes);
   bool publish(abi::Frame& frame, std::span<const std::byte> metadata, const Body& body);
+  void publish_frame(abi::Frame& frame);
   std::span<const std::byte> failure(abi::Reason reason);
   void make_dirty();
   void ring_worker();
@@ -177,6 +218,7 @@ class Session final : public Endpoint {
   void take_event_slot(EventSlot& slot, const abi::Frame& frame) noexcept;
   void give_event_slot(EventSlot& slot) noexcept;
   void free_event(EventSlot& slot);
+  void open_event(EventSlot& slot, const Event& event, EventSink& sink);
   void event_expired(EventSlot& slot);
   void event_answered(EventSlot& slot, const abi::Frame& frame, std::span<const std::byte> metadata,
                       const Payload& payload);
@@ -202,6 +244,9 @@ class Session final : public Endpoint {
   const uint32_t concurrency_;
   const uint64_t attach_timeout_ns_;
   const bool is_again_;
+  const uint32_t payload_bytes_max_;
+  const MemoryShare memory_share_;
+  MemoryCharge own_memory_;
   State state_ = State::kAttaching;
   bool is_draining_ = false;
   bool is_drained_ = false;
@@ -225,6 +270,7 @@ class Session final : public Endpoint {
   // Why the next request has to wait, in one byte: has_work() looks at it in every turn.
   static constexpr uint8_t kStalled = 1;  // until a call is over
   static constexpr uint8_t kHeld = 2;     // until the shard is held no more, or an event comes
+  static constexpr uint8_t kFetching = 4;  // until the reply before it is read
   uint8_t waits_ = 0;
   bool needs_ring_ = false;
   bool has_reclaimed_ = false;  // since the last flush
@@ -248,6 +294,8 @@ class Session final : public Endpoint {
   uint64_t taken_events_ = 0;  // one bit a slot
   uint32_t events_open_ = 0;   // with a sink, overdue ones included
   uint64_t events_made_ = 0;
+  LongSend long_send_;
+  LongReply long_reply_;
   AttachDeadline attach_deadline_;
   RetryDeadline retry_deadline_;
   uint64_t unread_since_ns_ = 0;

@@ -8,15 +8,9 @@
 namespace rtsup::broker::channel {
 namespace {
 
-constexpr uint32_t kPayloadAlignment = 16;
 constexpr uint64_t kRetryNs = 500'000;
-// Answers that wait for room may hold so much of the base's memory a session; values that the store
-// holds anyway apart.
+// Answers that wait for room may hold so much of the base's memory a session.
 constexpr size_t kParkedBytesMax = 2 * size_t{abi::kPayloadBytesMax};
-
-constexpr size_t padded(size_t bytes) noexcept {
-  return (bytes + kPayloadAlignment - 1) & ~size_t{kPayloadAlignment - 1};
-}
 
 }  // namespace
 
@@ -28,6 +22,10 @@ void SessionCall::answer(Status status, std::span<const std::byte> metadata, Val
 
 void SessionCall::answer_from(Status status, std::span<const std::byte> metadata,
                               const Payload& payload) {
+  if (payload.size() > kPassedAtOnceMax && payload.value() != nullptr) {
+    answer(status, metadata, *payload.value());
+    return;
+  }
   session_->answer(*this, status, metadata, {.bytes = {}, .payload = &payload}, nullptr);
 }
 
@@ -40,8 +38,7 @@ void Session::answer(SessionCall& call, Status status, std::span<const std::byte
     if (core_.now_ns > call.deadline_ns_) {
       park_reason(call, abi::Reason::kDeadlineExceeded);
       send_parked(call);
-    } else if (body.size() > core_.options.payload_bytes_max ||
-               metadata.size() > abi::kMetadataBytesMax) {
+    } else if (body.size() > payload_bytes_max_ || metadata.size() > abi::kMetadataBytesMax) {
       park_reason(call, abi::Reason::kAnswerTooLarge);
       send_parked(call);
     } else {
@@ -50,7 +47,8 @@ void Session::answer(SessionCall& call, Status status, std::span<const std::byte
       frame.opcode = call.operation_ == nullptr ? uint16_t{0} : call.operation_->opcode;
       frame.correlation = call.correlation_;
       frame.status = static_cast<uint8_t>(status);
-      if (publish(frame, metadata, body)) {
+      const bool is_long = value != nullptr && body.size() > kCopiedAtOnceMax;
+      if (!is_long && publish(frame, metadata, body)) {
         count_answer(status);
         call.is_unanswered_ = false;
         --unanswered_;
@@ -84,6 +82,7 @@ void Session::let_go(SessionCall& call) {
   --held_calls_;
   if (call.payload_.window() != 0) {
     windows_.drop_user(call.payload_.window());
+    call.payload_.drop_fetched();
   }
   if (!call.metadata_.empty()) {
     metadata_map_.give(static_cast<uint32_t>(call.metadata_.data() - metadata_memory_.get()),
@@ -114,9 +113,7 @@ void Session::call_expired(SessionCall& call) {
     return;
   }
   if (call.is_parked_) {
-    parked_bytes_ -= call.parked_metadata_.size() + call.parked_value_.size();
-    call.parked_metadata_ = {};
-    call.parked_value_ = {};
+    drop_parked(call);
     call.parked_reason_ = abi::Reason::kDeadlineExceeded;
     make_dirty();
   } else if (call.payload_.is_read()) {
@@ -135,9 +132,14 @@ void Session::park(SessionCall& call, Status status, std::span<const std::byte> 
     park_reason(call, abi::Reason::kTooManyCalls);
     return;
   }
+  if (!call.parked_charge_.take(memory_share_, bytes)) {
+    park_reason(call, abi::Reason::kNoMemory);
+    return;
+  }
   ValueRef table = ValueRef::copy_of(metadata);
   ValueRef payload = value != nullptr ? std::move(*value) : ValueRef::make(body.size());
   if (table.size() != metadata.size() || payload.size() != body.size()) {
+    call.parked_charge_.reset();
     park_reason(call, abi::Reason::kNoMemory);
     return;
   }
@@ -171,6 +173,9 @@ bool Session::send_parked(SessionCall& call) {
   frame.opcode = call.operation_ == nullptr ? uint16_t{0} : call.operation_->opcode;
   frame.correlation = call.correlation_;
   frame.status = static_cast<uint8_t>(status);
+  if (call.parked_value_.size() > kCopiedAtOnceMax) {
+    return begin_send(call, frame);
+  }
   bool sent =
       publish(frame, is_failure ? failure(call.parked_reason_) : call.parked_metadata_.bytes(),
               {.bytes = call.parked_value_.bytes()});
@@ -178,13 +183,25 @@ bool Session::send_parked(SessionCall& call) {
       state_ < State::kEnded) {
     sent = publish(frame, {}, {});  // without its table it needs no lease
   }
-  if (!sent) {
-    return false;
+  if (sent) {
+    parked_sent(call, status);
   }
-  count_answer(status);
+  return sent;
+}
+
+void Session::drop_parked(SessionCall& call) noexcept {
+  if (long_send_.call == &call) {
+    cancel_send();
+  }
   parked_bytes_ -= call.parked_metadata_.size() + call.parked_value_.size();
   call.parked_metadata_ = {};
   call.parked_value_ = {};
+  call.parked_charge_.reset();
+}
+
+void Session::parked_sent(SessionCall& call, Status status) {
+  count_answer(status);
+  drop_parked(call);
   call.is_parked_ = false;
   call.is_unanswered_ = false;
   --unanswered_;
@@ -192,7 +209,6 @@ bool Session::send_parked(SessionCall& call) {
   auto* end = std::remove(parked_.data(), parked_.data() + parked_count_, index);
   parked_count_ = static_cast<uint32_t>(end - parked_.data());
   free_call(call);
-  return true;
 }
 
 void Session::flush() {
@@ -200,6 +216,9 @@ void Session::flush() {
     if (!send_parked(calls_[parked_[i]])) {
       ++i;
     }
+  }
+  if (long_send_.slot != nullptr && long_send_.is_whole()) {
+    static_cast<void>(finish_send());
   }
   has_reclaimed_ = false;
   if (core_.is_held) {
@@ -290,7 +309,8 @@ bool Session::publish(abi::Frame& frame, std::span<const std::byte> metadata, co
   if (state_ >= State::kEnded || !has_ring_room()) {
     return false;
   }
-  const auto bytes = static_cast<uint32_t>(padded(metadata.size()) + body.size());
+  const size_t body_size = body.size();
+  const auto bytes = static_cast<uint32_t>(padded(metadata.size()) + body_size);
   if (bytes > 0) {
     const auto lease = take_lease(bytes);
     if (!lease) {
@@ -302,7 +322,7 @@ bool Session::publish(abi::Frame& frame, std::span<const std::byte> metadata, co
     abi::copy_once(lease->data, metadata.data(), metadata.size());
     const auto start = static_cast<uint32_t>(padded(metadata.size()));
     std::memset(lease->data + metadata.size(), 0, start - metadata.size());
-    const std::span<std::byte> room(lease->data + start, body.size());
+    const std::span<std::byte> room(lease->data + start, body_size);
     if (body.payload != nullptr) {
       body.payload->copy(0, room);
     } else {
@@ -321,6 +341,11 @@ bool Session::publish(abi::Frame& frame, std::span<const std::byte> metadata, co
       ++meters_.payload_copies;
     }
   }
+  publish_frame(frame);
+  return true;
+}
+
+void Session::publish_frame(abi::Frame& frame) {
   frame.sequence = tail_;
   const size_t slot = abi::kRingOffset + (tail_ & (abi::kRingFrames - 1)) * sizeof(abi::Frame);
   abi::copy_once(down_region_.mapping.bytes().data() + slot, &frame, sizeof frame);
@@ -330,7 +355,6 @@ bool Session::publish(abi::Frame& frame, std::span<const std::byte> metadata, co
   down_.response_tail.store(tail_, std::memory_order_release);
   needs_ring_ = true;
   make_dirty();
-  return true;
 }
 
 void Session::ring_worker() {

@@ -4,17 +4,6 @@
 #include "broker/channel/session.h"
 
 namespace rtsup::broker::channel {
-namespace {
-
-// The answer that the base gives itself when the worker does not.
-class NoPayload final : public Payload {
- public:
-  [[nodiscard]] size_t size() const noexcept override { return 0; }
-  void copy(size_t /*offset*/, std::span<std::byte> /*out*/) const noexcept override {}
-};
-
-}  // namespace
-
 bool Session::send(const Event& event, EventSink& sink) {
   const uint64_t now = core_.now_ns;
   if (!can_take_event()) {
@@ -25,6 +14,9 @@ bool Session::send(const Event& event, EventSink& sink) {
   frame.timeout_ns = event.deadline_ns > now ? event.deadline_ns - now : 1;
   frame.payload = share(event.value);
   frame.metadata = share(event.table);
+  if (event.payload != nullptr && event.payload->size() > kPassedAtOnceMax) {
+    return send_long(event, sink, frame);
+  }
   const bool is_shared = frame.payload.length != 0;
   const bool has_shared_table = frame.metadata.length != 0;
   EventSlot* slot = find_event_slot();
@@ -50,14 +42,18 @@ bool Session::send(const Event& event, EventSink& sink) {
     slot->pinned_table = *event.table;
     meters_.bytes_out += frame.metadata.length;
   }
-  slot->sink = &sink;
-  slot->depth = event.depth;
-  slot->deadline_ns = event.deadline_ns;
+  open_event(*slot, event, sink);
+  return true;
+}
+
+void Session::open_event(EventSlot& slot, const Event& event, EventSink& sink) {
+  slot.sink = &sink;
+  slot.depth = event.depth;
+  slot.deadline_ns = event.deadline_ns;
   ++events_open_;
   note_hold();
   ++meters_.events;
-  core_.deadlines.arm(*slot, event.deadline_ns);
-  return true;
+  core_.deadlines.arm(slot, event.deadline_ns);
 }
 
 Session::EventSlot* Session::find_event_slot() noexcept {
@@ -65,6 +61,9 @@ Session::EventSlot* Session::find_event_slot() noexcept {
 }
 
 void Session::give_event_slot(EventSlot& slot) noexcept {
+  if (long_send_.slot == &slot) {
+    cancel_send();
+  }
   slot.is_taken = false;
   slot.pinned = {};
   slot.pinned_table = {};
@@ -105,6 +104,16 @@ void Session::free_event(EventSlot& slot) {
 }
 
 void Session::event_expired(EventSlot& slot) {
+  if (long_send_.slot == &slot) {  // the worker has never heard of it
+    EventSink* const sink = std::exchange(slot.sink, nullptr);
+    give_event_slot(slot);
+    --events_open_;
+    has_room_news_ = true;
+    make_dirty();
+    sink->answered(Status::kDeadlineExceeded, {}, NoPayload());
+    check_drained();
+    return;
+  }
   if (slot.is_overdue) {
     end(abi::ViolationReason::kSilent, slot.correlation);
     return;

@@ -66,6 +66,9 @@ bool Session::take_frame() {
     return take_request(frame) && state_ < State::kEnded;
   }
   take_answer(frame);
+  if ((waits_ & kFetching) != 0) {
+    return false;  // the worker must not use its memory again
+  }
   pass_frame();
   return state_ < State::kEnded;
 }
@@ -220,15 +223,20 @@ void Session::handle_call(SessionCall& call) {
     answer_reason(call, abi::Reason::kNotGranted);
     return;
   }
-  if (call.payload_.size() > core_.options.payload_bytes_max) {
+  if (call.payload_.size() > payload_bytes_max_) {
     answer_reason(call, abi::Reason::kPayloadTooLarge);
     return;
   }
   const uint64_t correlation = call.correlation_;
   if (!serve(call)) {
-    core_.handler.handle(call);
+    call.payload_.size() > kCopiedAtOnceMax ? core_.handler.handle_long(call)
+                                            : core_.handler.handle(call);
   }
-  // The handler may have answered, and what it called may even have taken the place again.
+  arm_if_waiting(call, correlation);
+}
+
+// The handler may have answered, and what it called may even have taken the place again.
+void Session::arm_if_waiting(SessionCall& call, uint64_t correlation) {
   if (call.is_held_ && call.is_unanswered_ && call.correlation_ == correlation &&
       !call.is_armed() && state_ < State::kEnded) {
     core_.deadlines.arm(call, call.deadline_ns_);
@@ -244,7 +252,7 @@ void Session::take_answer(const abi::Frame& frame) {
     return;
   }
   EventSlot& slot = events_[frame.correlation % kEvents];
-  if (!slot.is_taken || slot.correlation != frame.correlation) {
+  if (!slot.is_taken || slot.correlation != frame.correlation || long_send_.slot == &slot) {
     end(abi::ViolationReason::kCorrelation, frame.correlation);
     return;
   }
@@ -263,7 +271,12 @@ void Session::take_answer(const abi::Frame& frame) {
     return;
   }
   meters_.bytes_in += metadata.size() + bytes.size();
-  event_answered(slot, frame, copy, RegionPayload(bytes, frame.payload.window, &meters_));
+  const RegionPayload payload(bytes, frame.payload.window, &meters_);
+  if (bytes.size() > kPassedAtOnceMax && slot.window == 0) {
+    fetch_reply(slot, frame, copy, payload);
+    return;
+  }
+  event_answered(slot, frame, copy, payload);
 }
 
 }  // namespace rtsup::broker::channel

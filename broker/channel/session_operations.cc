@@ -21,6 +21,12 @@ bool Session::serve(SessionCall& call) {
   auto& builder = core_.builder.start();
   switch (call.operation().opcode) {
     case abi::op::kBaseEcho:
+      if (call.payload_.size() > kPassedAtOnceMax && call.payload_.value() == nullptr) {
+        if (call.fetch_payload() == Fetch::kNoMemory) {
+          answer_reason(call, abi::Reason::kNoMemory);
+        }
+        return true;
+      }
       call.answer_from(Status::kOk, core_.builder.finish(abi::CreateEchoResponse(builder)),
                        call.payload());
       return true;
@@ -63,12 +69,11 @@ void Session::serve_window(SessionCall& call) {
     call.answer(Status::kInvalidArgument, failure(abi::Reason::kUnknownOperation), {});
     return;
   }
-  if (bytes < abi::kInlineBytesMax ||
-      bytes > core_.options.payload_bytes_max + kWindowBytesMargin) {
+  if (bytes < abi::kInlineBytesMax || bytes > payload_bytes_max_ + kWindowBytesMargin) {
     answer_reason(call, abi::Reason::kPayloadTooLarge);
     return;
   }
-  const auto made = windows_.make(bytes);
+  const auto made = windows_.make(bytes, memory_share_);
   if (!made) {
     answer_reason(call, abi::Reason::kNoMemory);
     return;
@@ -172,9 +177,7 @@ void Session::offer_answered(EventSlot& slot, Status status) {
     for (uint32_t i = 0; i < parked_count_; ++i) {
       SessionCall& call = calls_[parked_[i]];
       if (DownMemory::needs_window(call.parked_metadata_.size() + call.parked_value_.size())) {
-        parked_bytes_ -= call.parked_metadata_.size() + call.parked_value_.size();
-        call.parked_metadata_ = {};
-        call.parked_value_ = {};
+        drop_parked(call);
         call.parked_reason_ = abi::Reason::kNoMemory;
       }
     }

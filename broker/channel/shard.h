@@ -18,6 +18,7 @@
 #include "broker/channel/observer.h"
 #include "broker/core/call_handler.h"
 #include "broker/core/endpoint.h"
+#include "broker/core/memory_budget.h"
 #include "broker/core/post.h"
 #include "broker/core/session_page.h"
 #include "sys/fd.h"
@@ -39,6 +40,8 @@ struct ShardOptions {
   uint64_t silent_grace_ns =
       5'000'000'000;  // from an unanswered event's deadline to the session's end
   uint32_t payload_bytes_max = abi::kPayloadBytesMax;  // of one call or event
+  MemoryBudget* memory = nullptr;  // must outlive the shard; without one nothing is counted
+  bool clears_memory = true;       // one shard of those that share the budget does
 };
 
 struct Attachment {
@@ -49,6 +52,7 @@ struct Attachment {
   sys::UniqueFd socket;      // the base's end of the session socket
   uint64_t busy_ns = 0;      // how long the worker may be busy before it looks at the message
   bool is_again = false;     // it had a session with a broker before, and will be ready again
+  uint32_t payload_bytes_max = abi::kPayloadBytesMax;  // the worker's memory bears no more
 };
 
 struct SessionReading {

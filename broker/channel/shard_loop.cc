@@ -246,10 +246,29 @@ bool ShardLoop::turn() {
       busy = true;
     }
   }
+  busy = copy_part() || busy;
   busy = core_.deadlines.run_due(core_.now_ns) || busy;
   flush_dirty();
   reap();
   return busy;
+}
+
+// Between two parts everybody is looked at, those that have to ring included.
+bool ShardLoop::copy_part() {
+  MemoryBudget* const memory = options_.memory;
+  if (memory != nullptr && options_.clears_memory && memory->has_left()) {
+    memory->clear_some();
+  } else if (core_.copies.empty()) {
+    return false;
+  }
+  if (!core_.copies.empty()) {
+    const uint64_t start = core_.now_ns;
+    LongCopy& copy = core_.copies.run_one();
+    refresh_clock();
+    copy.count_time(core_.now_ns - start);
+  }
+  poll(std::chrono::nanoseconds(0));
+  return true;
 }
 
 void ShardLoop::take_up(Session& session) {

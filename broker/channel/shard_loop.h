@@ -66,6 +66,7 @@ class ShardLoop final : public Shard {
   };
 
   bool turn();
+  bool copy_part();
   void take_up(Session& session);
   void flush_dirty();
   void reap();

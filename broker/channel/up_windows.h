@@ -10,6 +10,7 @@
 
 #include "abi/layout.h"
 #include "broker/channel/up_region.h"
+#include "broker/core/memory_budget.h"
 #include "sys/memory.h"
 
 namespace rtsup::broker::channel {
@@ -21,9 +22,13 @@ class UpWindows {
     int fd = -1;
   };
   // kResourceExhausted: all places are taken, or no memory.
-  Result<NewWindow> make(uint32_t bytes) noexcept {
+  // `share` pays for it: the worker can punch holes into it, and then whoever reads it pays again.
+  Result<NewWindow> make(uint32_t bytes, const MemoryShare& share) noexcept {
     for (Window& window : windows_) {
       if (window.state == State::kNone) {
+        if (!window.charge.take(share, bytes)) {
+          break;
+        }
         RTSUP_ASSIGN(window.region, sys::create_readable_region("rtsup-window-up", bytes));
         window.state = State::kGiven;
         return NewWindow{static_cast<uint32_t>(&window - windows_.data()) + 1,
@@ -65,6 +70,7 @@ class UpWindows {
     State state = State::kNone;
     uint32_t users = 0;
     sys::ReadableRegion region;
+    MemoryCharge charge;
   };
   [[nodiscard]] bool is(uint32_t number, State state) const noexcept {
     return number >= 1 && number <= windows_.size() && windows_[number - 1].state == state;

@@ -52,6 +52,8 @@ class StateReadSink {
   // In the order of the keys.
   virtual void read_done(std::span<const StateItem> items) = 0;
   virtual void failed(abi::Reason reason, uint32_t retry_after_ms) = 0;
+  // Whom memory that the store needs for it counts against. Asked before read() or write() returns.
+  virtual MemoryShare memory() const noexcept { return {}; }
 };
 
 class StateWriteSink {
@@ -60,6 +62,8 @@ class StateWriteSink {
   // In the order of the writes; what the store promises (durability) holds by now.
   virtual void write_done(std::span<const StateOutcome> outcomes) = 0;
   virtual void failed(abi::Reason reason, uint32_t retry_after_ms) = 0;
+  // Whom memory that the store needs for it counts against. Asked before read() or write() returns.
+  virtual MemoryShare memory() const noexcept { return {}; }
 };
 
 class StateStore {

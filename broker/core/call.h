@@ -27,6 +27,14 @@ class Payload {
   virtual void copy(size_t offset, std::span<std::byte> out) const noexcept = 0;
   // Whether copy() meters itself, for whoever it was read from.
   virtual bool counts_copies() const noexcept { return false; }
+  // The same bytes as a value, once they have been fetched (Call::fetch_payload()); else nullptr.
+  virtual const ValueRef* value() const noexcept { return nullptr; }
+};
+
+enum class Fetch : uint8_t {
+  kNotNeeded,  // it can be copied as it is
+  kBegun,      // the handler hears of the end: CallHandler::fetched(), or never if the caller goes
+  kNoMemory,
 };
 
 class Call {
@@ -42,6 +50,11 @@ class Call {
   // How many events deep the caller is: the depth of the event that the frame's `parent` names, 0
   // outside of one.
   virtual uint32_t depth() const noexcept { return 0; }
+  // Takes a payload that is too long to be copied at once out of the caller's memory, in parts,
+  // between which others are served.
+  virtual Fetch fetch_payload() { return Fetch::kNotNeeded; }
+  // Whom memory that the call needs counts against.
+  virtual MemoryShare memory() const noexcept { return {}; }
   // The caller's runtime page; nullptr when it has none, or none any more. Asked for anew after
   // every wait.
   virtual SessionPage* page() noexcept { return nullptr; }

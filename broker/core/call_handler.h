@@ -14,6 +14,10 @@ class CallHandler {
   // until it was wholly read, the channel cannot answer DEADLINE_EXCEEDED by itself, because the
   // worker would reuse the memory.
   virtual void handle(Call& call) = 0;
+  // The same, where the payload is so long that it should be fetched rather than copied.
+  virtual void handle_long(Call& call) { handle(call); }
+  // A payload that the handler wanted fetched is there: Payload::value().
+  virtual void fetched(Call& call) { handle(call); }
 };
 
 }  // namespace rtsup::broker

@@ -41,6 +41,8 @@ class Endpoint {
   virtual ~Endpoint() = default;
   // Delivers the event. False when it does not fit now (no lease, no room, concurrency reached):
   // try again when the directory says that there is room.
+  // A payload that has been fetched (Payload::value()) is copied after it returns, in parts. One
+  // that is more than the function's memory bears is answered at once, PAYLOAD_TOO_LARGE.
   virtual bool send(const Event& event, EventSink& sink) = 0;
 };
 

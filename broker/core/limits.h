@@ -10,11 +10,15 @@ namespace rtsup::broker {
 
 // Longer keys make poor index entries, and a bulk request of 64 KiB must hold many.
 inline constexpr size_t kKeyBytesMax = 1024;
-// Values are copied as a whole; larger ones belong in files.
-inline constexpr size_t kValueBytesMax = 8 * 1024 * 1024;
+// One payload. Larger ones belong in files.
+inline constexpr size_t kValueBytesMax = abi::kPayloadBytesMax;
+// Payloads that are copied without giving way to other sessions: a fraction of a millisecond.
+inline constexpr size_t kCopiedAtOnceMax = 1024 * 1024;
+// Those that go from one worker's memory straight into another's. In parts they are copied twice.
+inline constexpr size_t kPassedAtOnceMax = 8 * 1024 * 1024;
 // All values of one bulk call together: one payload, which must fit a window with room to spare.
 inline constexpr size_t kBulkValueBytesMax = 8 * 1024 * 1024;
-static_assert(kBulkValueBytesMax <= abi::kWindowBytesMax / 2);
+static_assert(kBulkValueBytesMax <= abi::kPayloadBytesMax);
 inline constexpr size_t kBulkItemsMax = 512;
 inline constexpr size_t kContentTypeBytesMax = 255;
 inline constexpr int64_t kTtlMsMax =
@@ -46,7 +50,9 @@ inline constexpr size_t kSubscriptionsMax = 64;
 // What may wait for one subscriber of one topic. Beyond it publishing is refused.
 inline constexpr size_t kQueueMessagesMax = 1024;
 inline constexpr size_t kQueueBytesMax = 16 * 1024 * 1024;
-static_assert(kQueueBytesMax >= 2 * abi::kPayloadBytesMax);
+// One message: it waits in the broker's memory, and is copied at once, for each subscriber.
+inline constexpr size_t kMessageBytesMax = 8 * 1024 * 1024;
+static_assert(kQueueBytesMax >= 2 * kMessageBytesMax && kMessageBytesMax <= kPassedAtOnceMax);
 // Of a component: entries of all queues, 64 bytes each, allocated at start; bytes counted once for
 // each queue they wait in.
 inline constexpr size_t kBusEntriesMax = 16'384;

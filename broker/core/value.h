@@ -2,6 +2,8 @@
 // can share one copy. The count is why: a value replaced in the store may still be waiting for room
 // in a slow session.
 // Owns:    ValueRef holds one count; the bytes are freed with the last.
+//          A value made for somebody (MemoryShare) counts against that budget until then, or until
+//          settle(); small ones do not: what holds them is bounded by their number.
 // Threads: the count is atomic (components may drop values on their own threads); the bytes never
 //          change. A value in shared memory stays on the shard's thread.
 #pragma once
@@ -13,6 +15,7 @@
 #include <span>
 #include <utility>
 
+#include "broker/core/memory_budget.h"
 #include "broker/core/shared_memory.h"
 
 namespace rtsup::broker {
@@ -30,9 +33,14 @@ class ValueRef {
   }
   ~ValueRef();
 
+  // Smaller values are not counted against a budget.
+  static constexpr size_t kCountedBytesMin = 4096;
+  // Larger ones are mapped by themselves: they go back to the kernel, and in parts.
+  static constexpr size_t kMappedBytesMin = 1024 * 1024 + 1;
+
   // A new value of `size` bytes; fill() writes them before the first copy is made. Empty when
-  // memory is short (check size()).
-  static ValueRef make(size_t size) noexcept;
+  // memory is short, or the share is used up (check size()).
+  static ValueRef make(size_t size, const MemoryShare& share = {}) noexcept;
   static ValueRef copy_of(std::span<const std::byte> bytes) noexcept;
   // A value whose bytes are `place`, a part of `memory`, which gets it back with the last count.
   // Empty when memory is short; the place is then still the caller's.
@@ -43,6 +51,9 @@ class ValueRef {
   size_t size() const noexcept { return bytes().size(); }
   // Where the bytes lie, when workers may map that; nullptr otherwise.
   const std::shared_ptr<SharedMemory>& memory() const noexcept;
+  // Whoever keeps it counts it from now on: it leaves the budget that it was made on. The shard's
+  // thread only.
+  void settle() noexcept;
   // Only for the one who made it, before anybody else has seen it.
   std::span<std::byte> fill() noexcept;
 

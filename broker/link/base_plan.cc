@@ -33,6 +33,10 @@ std::map<std::string, std::string, std::less<>> config_of(const plan::Function& 
   return config;
 }
 
+uint32_t payload_max(uint32_t planned) noexcept {
+  return planned == 0 ? abi::kPayloadBytesMax : std::min(planned, abi::kPayloadBytesMax);
+}
+
 }  // namespace
 
 Result<BasePlanFile> BasePlanFile::load(sys::UniqueFd fd) {
@@ -64,7 +68,8 @@ std::vector<FunctionInfo> functions_of(const plan::BasePlan& plan) {
          .calls_per_second = function->calls_per_second(),
          .event_timeout_ns = function->event_timeout_ns(),
          .config = config_of(*function),
-         .leases = function->sequencer() != nullptr && function->sequencer()->size() > 0});
+         .leases = function->sequencer() != nullptr && function->sequencer()->size() > 0,
+         .payload_bytes_max = payload_max(function->payload_bytes_max())});
   }
   return functions;
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "abi/layout.h"
 #include "schemas/plan_generated.h"
 #include "sys/memory.h"
 
@@ -38,6 +39,7 @@ struct FunctionInfo {
   uint64_t event_timeout_ns = 0;
   std::map<std::string, std::string, std::less<>> config{};
   bool leases = false;  // is granted a sequencer
+  uint32_t payload_bytes_max = abi::kPayloadBytesMax;
 };
 std::vector<FunctionInfo> functions_of(const plan::BasePlan& plan);
 

@@ -100,8 +100,15 @@ Result<void> Broker::make_shards() {
     options.spin_ns = 0;
     options.worker_spin_ns = 0;
   }
+  if (plan_.plan().payload_bytes_max() != 0) {
+    options.payload_bytes_max = std::min(plan_.plan().payload_bytes_max(), abi::kPayloadBytesMax);
+  }
+  if (plan_.plan().function_memory_bytes() != 0) {
+    options.memory = &memory_.emplace(plan_.plan().function_memory_bytes(), functions_.size());
+  }
   RTSUP_ASSIGN(home_, channel::Shard::create(options, home_services_, link_));
   shards_.add_home(*home_);
+  options.clears_memory = false;
   for (uint32_t i = 1; i < placement_.shards(); ++i) {
     others_.push_back(std::make_unique<Other>(i, functions_.size(), *home_, link_));
     RTSUP_ASSIGN(auto shard,

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "broker/channel/shard.h"
+#include "broker/core/memory_budget.h"
 #include "broker/link/base_plan.h"
 #include "broker/link/broker_state.h"
 #include "broker/link/component_set.h"
@@ -80,6 +81,7 @@ class Broker final : public LinkEvents, public LiveMeters {
   const Placement placement_;
   Quota quota_;
   Meter meter_;
+  std::optional<MemoryBudget> memory_;
   Link link_;
   ShardServices home_services_{kHomeShard};
   std::unique_ptr<channel::Shard> home_;

@@ -166,7 +166,10 @@ Result<sys::UniqueFd> Link::attach_as(const abi::LinkCommand& command, sys::Uniq
                         .concurrency = is_function ? functions_[command.function].concurrency : 1,
                         .socket = std::move(fd),
                         .busy_ns = is_again ? functions_[command.function].event_timeout_ns : 0,
-                        .is_again = is_again});
+                        .is_again = is_again,
+                        .payload_bytes_max = is_function
+                                                 ? functions_[command.function].payload_bytes_max
+                                                 : abi::kPayloadBytesMax});
 }
 
 void Link::quiet(uint64_t since_ns, sys::UniqueFd state) {

@@ -37,6 +37,8 @@ class ShardServices final : public CallHandler {
                         const HomeServices* home);
 
   void handle(Call& call) override { dispatcher_->handle(call); }
+  void handle_long(Call& call) override { dispatcher_->handle_long(call); }
+  void fetched(Call& call) override { dispatcher_->fetched(call); }
   [[nodiscard]] GrantedCalls& calls() noexcept { return *dispatcher_; }
   // From now on every new call is refused.
   void shut() noexcept { dispatcher_->shut(); }

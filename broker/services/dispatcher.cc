@@ -3,26 +3,89 @@
 #include "broker/core/checks.h"
 
 namespace rtsup::broker {
+
 using abi::service_of;
+namespace {
+
+constexpr uint32_t kRetryAfterMs = 20;
+
+// A value is kept as it was fetched. What goes to another worker is copied once more for it, and
+// messages are never longer than what is copied at once.
+bool is_fetched_for(const Call& call) noexcept {
+  switch (call.operation().opcode) {
+    case abi::op::kStateSet:
+      return true;
+    case abi::op::kInvokeCall:
+      return call.payload().size() > kPassedAtOnceMax;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
 
 void Dispatcher::handle(Call& call) {
   const Decision decision = parts_.access.decide(call);
+  if (check(call, decision) && admit(call)) {
+    pass(call, decision);
+  }
+}
+
+// Nothing is fetched that is not granted.
+void Dispatcher::handle_long(Call& call) {
+  const Decision decision = parts_.access.decide(call);
+  if (!check(call, decision) || !admit(call)) {
+    return;
+  }
+  const Fetch fetch = is_fetched_for(call) ? call.fetch_payload() : Fetch::kNotNeeded;
+  if (fetch == Fetch::kNoMemory) {
+    return answer_failure(call, parts_.builder, abi::Reason::kNoMemory, kRetryAfterMs);
+  }
+  if (fetch == Fetch::kNotNeeded) {
+    pass(call, decision);
+  }
+}
+
+// What was granted may have been taken back meanwhile; it was counted when it was admitted.
+void Dispatcher::fetched(Call& call) {
+  const Decision decision = parts_.access.decide(call);
+  if (check(call, decision)) {
+    pass(call, decision);
+  }
+}
+
+// False: it has been answered.
+bool Dispatcher::check(Call& call, const Decision& decision) {
   if (decision.verdict == Verdict::kDenied) {
     ++parts_.meter.of(call.principal()).denied;
-    return answer_failure(call, parts_.builder, abi::Reason::kNotGranted);
+    answer_failure(call, parts_.builder, abi::Reason::kNotGranted);
+    return false;
   }
   if (decision.verdict == Verdict::kAbsent) {
-    return answer_failure(call, parts_.builder, abi::Reason::kFunctionUnknown);
+    answer_failure(call, parts_.builder, abi::Reason::kFunctionUnknown);
+    return false;
   }
+  return true;
+}
+
+// False: it has been answered.
+bool Dispatcher::admit(Call& call) {
   if (shut_) {
-    return answer_failure(call, parts_.builder, abi::Reason::kShuttingDown);
+    answer_failure(call, parts_.builder, abi::Reason::kShuttingDown);
+    return false;
   }
   if (kChecks && call.principal().kind == abi::PrincipalKind::kFunction) {
     const uint32_t retry_ms = parts_.quota.admit(call.principal().function, parts_.timers.now_ns());
     if (retry_ms != 0) {
-      return answer_failure(call, parts_.builder, abi::Reason::kCallsPerSecond, retry_ms);
+      answer_failure(call, parts_.builder, abi::Reason::kCallsPerSecond, retry_ms);
+      return false;
     }
   }
+  return true;
+}
+
+// Here, or where what it is about belongs.
+void Dispatcher::pass(Call& call, const Decision& decision) {
   if (parts_.forwarder == nullptr || !parts_.forwarder->forward(call, decision)) {
     serve(call, decision);
   }

@@ -46,10 +46,15 @@ class Dispatcher final : public CallHandler, public GrantedCalls {
   void handle(Call& call) override;
   // What handle() of some shard has let through.
   void serve(Call& call, const Decision& decision) override;
+  void handle_long(Call& call) override;
+  void fetched(Call& call) override;
   // From now on every new call is refused; those under way are answered.
   void shut() noexcept { shut_ = true; }
 
  private:
+  bool check(Call& call, const Decision& decision);
+  bool admit(Call& call);
+  void pass(Call& call, const Decision& decision);
   void refuse(Call& call);
 
   Parts parts_;

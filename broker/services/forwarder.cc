@@ -3,8 +3,6 @@
 #include <cstring>
 #include <utility>
 
-#include "broker/core/limits.h"
-
 namespace rtsup::broker {
 
 Forwarder::Forwarder(const std::vector<Shard>& shards, const Placement& placement, uint32_t own,
@@ -36,17 +34,21 @@ bool Forwarder::forward(Call& call, const Decision& decision) {
   Forwarded* const forwarded = pending_.take();
   if (forwarded == nullptr) {
     answer_failure(call, builder_, abi::Reason::kTooManyCalls);
-  } else if (!forwarded->take(call.payload())) {
+  } else if (!forwarded->take(call)) {
     pending_.give(forwarded);
     answer_failure(call, builder_, abi::Reason::kNoMemory);
   } else {
-    forwarded->go(call, decision, shards_[owner]);
+    forwarded->go(decision, shards_[owner]);
   }
   return true;
 }
 
-bool Forwarder::Copied::take(const Payload& payload) {
-  ValueRef copy = ValueRef::make(payload.size());  // apart: it may be this one's
+bool Forwarder::Copied::take(const Payload& payload, const MemoryShare& share) {
+  if (const ValueRef* const fetched = payload.value(); fetched != nullptr) {
+    value_ = *fetched;
+    return true;
+  }
+  ValueRef copy = ValueRef::make(payload.size(), share);  // apart: it may be this one's
   if (copy.size() != payload.size()) {
     return false;
   }
@@ -63,8 +65,13 @@ void Forwarder::Copied::copy(size_t offset, std::span<std::byte> out) const noex
   }
 }
 
-void Forwarder::Forwarded::go(Call& origin, const Decision& decision, const Shard& owner) {
+bool Forwarder::Forwarded::take(Call& origin) {
   origin_ = &origin;
+  memory_ = origin.memory();
+  return payload_.take(origin.payload(), memory_);
+}
+
+void Forwarder::Forwarded::go(const Decision& decision, const Shard& owner) {
   decision_ = decision;
   calls_ = owner.calls;
   owner.post->post([this] { calls_->serve(*this, decision_); });
@@ -84,8 +91,8 @@ void Forwarder::Forwarded::answer_from(Status status, std::span<const std::byte>
   status_ = status;
   answer_.assign(metadata.begin(), metadata.end());
   // The request's place is free by now, and nobody reads it again.
-  lacks_memory_ = !payload_.take(payload);
-  value_ = payload_.value();
+  lacks_memory_ = !payload_.take(payload, memory_);
+  value_ = payload_.bytes();
   come_back();
 }
 

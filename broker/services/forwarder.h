@@ -16,6 +16,7 @@
 #include "broker/access/access.h"
 #include "broker/core/answer.h"
 #include "broker/core/call.h"
+#include "broker/core/limits.h"
 #include "broker/core/placement.h"
 #include "broker/core/pool.h"
 #include "broker/core/post.h"
@@ -50,12 +51,16 @@ class Forwarder {
   // A payload in private memory.
   class Copied final : public Payload {
    public:
-    // False without memory.
-    bool take(const Payload& payload);
+    // False without memory. What was fetched is shared.
+    bool take(const Payload& payload, const MemoryShare& share);
     void clear() noexcept { value_ = {}; }
     [[nodiscard]] size_t size() const noexcept override { return value_.size(); }
     void copy(size_t offset, std::span<std::byte> out) const noexcept override;
-    [[nodiscard]] const ValueRef& value() const noexcept { return value_; }
+    // Only what is too long to be copied at once.
+    [[nodiscard]] const ValueRef* value() const noexcept override {
+      return value_.size() > kCopiedAtOnceMax ? &value_ : nullptr;
+    }
+    [[nodiscard]] const ValueRef& bytes() const noexcept { return value_; }
 
    private:
     ValueRef value_;
@@ -66,7 +71,9 @@ class Forwarder {
   class Forwarded final : public Call {
    public:
     explicit Forwarded(Forwarder& forwarder) : forwarder_(&forwarder) {}
-    void go(Call& origin, const Decision& decision, const Shard& owner);
+    // False without memory.
+    bool take(Call& origin);
+    void go(const Decision& decision, const Shard& owner);
 
     [[nodiscard]] const abi::Operation& operation() const noexcept override {
       return origin_->operation();
@@ -80,16 +87,17 @@ class Forwarder {
     [[nodiscard]] const Payload& payload() const noexcept override { return payload_; }
     [[nodiscard]] uint64_t deadline_ns() const noexcept override { return origin_->deadline_ns(); }
     [[nodiscard]] uint32_t depth() const noexcept override { return origin_->depth(); }
+    [[nodiscard]] MemoryShare memory() const noexcept override { return memory_; }
     void answer(Status status, std::span<const std::byte> metadata, ValueRef value) override;
     void answer_from(Status status, std::span<const std::byte> metadata,
                      const Payload& payload) override;
-    bool take(const Payload& payload) { return payload_.take(payload); }
 
    private:
     void come_back();
 
     Forwarder* forwarder_;
     Call* origin_ = nullptr;
+    MemoryShare memory_;
     GrantedCalls* calls_ = nullptr;
     Decision decision_;
     Copied payload_;

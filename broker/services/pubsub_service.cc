@@ -132,6 +132,9 @@ Reason PubsubService::make_message(Call& call, ComponentIndex component, std::st
       abi::CreatePubsubMessageEvent(builder, component_at, topic, id_at, publisher,
                                     parts_.clock.unix_ms(), 1, content_type, metadata));
   const size_t size = call.payload().size();
+  if (size > kMessageBytesMax) {
+    return Reason::kPayloadTooLarge;
+  }
   if (Audience* const audience = plan_.buses[component.value]->audience(view(request.topic()));
       audience != nullptr) {
     message = regions_.make(*audience, {.table = table.size(), .payload = size},

@@ -25,7 +25,7 @@ void StateService::answer_bulk_get(Call& call, std::span<const StateItem> items)
   for (const StateItem& item : items) {
     total += item.value.size() <= kBulkValueBytesMax - total ? item.value.size() : 0;
   }
-  ValueRef payload = ValueRef::make(total);
+  ValueRef payload = ValueRef::make(total, call.memory());
   if (payload.size() != total) {
     answer_failure(call, builder_, Reason::kNoMemory);
     return;

@@ -252,7 +252,7 @@ TEST_P(StateConformance, TheLargestValueAndKeyFit) {
 }
 
 TEST_P(StateConformance, BulkGetThatDoesNotFitSaysSoPerItem) {
-  set({.key = "large", .value = std::string(kValueBytesMax - 10, 'l')});
+  set({.key = "large", .value = std::string(kBulkValueBytesMax - 10, 'l')});
   set({.key = "small", .value = "0123456789"});
   set({.key = "tiny", .value = "t"});
   const FakeCall answer = bulk_get({"large", "large", "small", "tiny"});

@@ -21,6 +21,10 @@ constexpr size_t kKeyBytesOfRequestMax = abi::kMetadataBytesMax + kBulkItemsMax 
 constexpr size_t kOutcomeBytes = 96;
 constexpr uint32_t kRetryAfterMs = 10;
 
+bool is_worth_a_retry(Reason reason) noexcept {
+  return reason == Reason::kTooManyCalls || reason == Reason::kNoMemory;
+}
+
 // An absent etag and an empty one are the same.
 Reason set_expectation(StateWrite& write, const flatbuffers::String* etag,
                        abi::Concurrency concurrency) noexcept {
@@ -51,13 +55,23 @@ Reason read_set_fields(const Fields& fields, const WallClock& clock, StateWrite&
 }
 
 // Reads the bytes once from memory that the caller can still write.
-Reason read_value(const Payload& payload, size_t offset, size_t length, ValueRef& value) noexcept {
-  value = ValueRef::make(length);
-  if (value.size() != length) {
+Reason read_part(const Call& call, abi::Part part, ValueRef& value) noexcept {
+  value = ValueRef::make(part.length(), call.memory());
+  if (value.size() != part.length()) {
     return Reason::kNoMemory;
   }
-  payload.copy(offset, value.fill());
+  call.payload().copy(part.offset(), value.fill());
   return Reason::kNone;
+}
+
+// All of it, which may have been fetched.
+Reason read_value(const Call& call, size_t size, ValueRef& value) noexcept {
+  const ValueRef* const fetched = size > kCopiedAtOnceMax ? call.payload().value() : nullptr;
+  if (fetched != nullptr) {
+    value = *fetched;
+    return Reason::kNone;
+  }
+  return read_part(call, abi::Part(0, static_cast<uint32_t>(size)), value);
 }
 
 }  // namespace
@@ -108,7 +122,7 @@ void StateService::handle(Call& call, ComponentIndex component) {
       break;
   }
   if (reason != Reason::kNone) {
-    answer_failure(call, builder_, reason, reason == Reason::kTooManyCalls ? kRetryAfterMs : 0);
+    answer_failure(call, builder_, reason, is_worth_a_retry(reason) ? kRetryAfterMs : 0);
   }
 }
 
@@ -130,8 +144,7 @@ Reason StateService::set(Call& call, StateStore& store) {
   if (const Reason reason = read_set_fields(table, clock_, write); reason != Reason::kNone) {
     return reason;
   }
-  if (const Reason reason = read_value(call.payload(), 0, size, write.value);
-      reason != Reason::kNone) {
+  if (const Reason reason = read_value(call, size, write.value); reason != Reason::kNone) {
     return reason;
   }
   writes_.push_back(std::move(write));
@@ -193,8 +206,8 @@ Reason StateService::bulk_set(Call& call, StateStore& store) {
     if (const Reason reason = read_set_fields(*item, clock_, write); reason != Reason::kNone) {
       return reason;
     }
-    if (const Reason reason = read_value(call.payload(), offset, length, write.value);
-        reason != Reason::kNone) {
+    const abi::Part part(static_cast<uint32_t>(offset), static_cast<uint32_t>(length));
+    if (const Reason reason = read_part(call, part, write.value); reason != Reason::kNone) {
       return reason;
     }
     writes_.push_back(std::move(write));
@@ -283,6 +296,8 @@ Call& StateService::Pending::finish() noexcept {
   service_->pending_.give(this);
   return answered;
 }
+
+MemoryShare StateService::Pending::memory() const noexcept { return call->memory(); }
 
 void StateService::Pending::failed(Reason reason, uint32_t retry_after_ms) {
   answer_failure(finish(), service_->builder_, reason, retry_after_ms);

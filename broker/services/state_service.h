@@ -45,6 +45,7 @@ class StateService {
     void read_done(std::span<const StateItem> items) override;
     void write_done(std::span<const StateOutcome> outcomes) override;
     void failed(abi::Reason reason, uint32_t retry_after_ms) override;
+    MemoryShare memory() const noexcept override;
 
    private:
     Call& finish() noexcept;

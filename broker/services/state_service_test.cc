@@ -20,7 +20,8 @@ INSTANTIATE_TEST_SUITE_P(Memory, StateConformance,
                          ::testing::Values(testing::StoreMaker{
                              "memory",
                              [](FakeLoop& loop) {
-                               return std::make_unique<MemoryStore>(size_t{64} << 20, loop, loop);
+                               return std::make_unique<MemoryStore>(MemoryStore::kBytesMaxDefault,
+                                                                    loop, loop);
                              }}),
                          [](const auto& maker) { return maker.param.name; });
 

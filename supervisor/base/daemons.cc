@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "manifest/base_memory.h"
 #include "supervisor/launch/base_plan.h"
 #include "supervisor/lifecycle/lifecycle.h"
 #include "supervisor/logs/log.h"
@@ -21,9 +22,6 @@ constexpr Time kShutdownTimeout = std::chrono::seconds(7);
 constexpr Time kMonitorShutdownTimeout = std::chrono::seconds(2);
 constexpr uint32_t kBrokerWeight = 1000;  // workers have 100: who asks must not starve who answers
 constexpr uint32_t kMonitorWeight = 300;
-// Regions of all sessions, values of state.memory, sqlite's caches. The broker refuses work before
-// it gets there.
-constexpr uint64_t kBrokerMemoryBytes = 1ULL << 30;
 constexpr uint64_t kMonitorMemoryBytes = 64ULL << 20;
 constexpr uint32_t kBrokerFiles = 8192;  // at most ten a session
 constexpr uint32_t kMonitorFiles = 4096;
@@ -74,8 +72,10 @@ Result<void> Daemons::launch_broker(DaemonSpec spec, Daemon& process, sys::Uniqu
   spec.name = "broker";
   spec.program = context_.paths.broker;
   spec.uid = kBrokerUid;
-  spec.limits = {
-      .memory_bytes = kBrokerMemoryBytes, .cpu_weight = kBrokerWeight, .processes = kBrokerThreads};
+  // The broker refuses work before it gets there.
+  spec.limits = {.memory_bytes = manifest::base_memory_of(context_.manifest).limit,
+                 .cpu_weight = kBrokerWeight,
+                 .processes = kBrokerThreads};
   spec.open_files = kBrokerFiles;
   spec.mounts = {{.source = data_folder_,
                   .target = "/state",

@@ -1,7 +1,9 @@
 #include "supervisor/launch/base_plan.h"
 
 #include <span>
+#include <string>
 
+#include "manifest/base_memory.h"
 #include "schemas/plan_generated.h"
 
 namespace rtsup::supervisor {
@@ -51,7 +53,7 @@ Offset<plan::Function> add_function(FlatBufferBuilder& builder,
   return plan::CreateFunctionDirect(builder, function.name.c_str(), &grants,
                                     &function.policy.services.invoke, resources.calls_per_second,
                                     resources.event_timeout_ns, function.concurrency, &topics,
-                                    &config, &sequencers);
+                                    &config, &sequencers, manifest::payload_bytes_max(resources));
 }
 
 }  // namespace
@@ -60,18 +62,24 @@ std::vector<std::byte> build_base_plan(const manifest::Manifest& manifest, uint3
   FlatBufferBuilder builder(4096);
   std::vector<Offset<plan::Component>> components;
   for (const manifest::Component& component : manifest.components) {
+    std::vector<Offset<plan::Setting>> settings;
+    if (component.type == manifest::ComponentType::kStateMemory) {
+      settings.push_back(plan::CreateSettingDirect(builder, "bytes_max",
+                                                   std::to_string(component.bytes_max).c_str()));
+    }
     components.push_back(
         plan::CreateComponentDirect(builder, component.name.c_str(), type_name(component.type),
-                                    component.file.c_str(), nullptr, component.lease));
+                                    component.file.c_str(), &settings, component.lease));
   }
   std::vector<Offset<plan::Function>> functions;
   for (const manifest::Function& function : manifest.functions) {
     functions.push_back(add_function(builder, function));
   }
   plan::FinishBasePlanBuffer(
-      builder,
-      plan::CreateBasePlanDirect(builder, 1, manifest.tenant.c_str(), manifest.name.c_str(),
-                                 &components, &functions, spin_cpus));
+      builder, plan::CreateBasePlanDirect(builder, 1, manifest.tenant.c_str(),
+                                          manifest.name.c_str(), &components, &functions, spin_cpus,
+                                          manifest::base_memory_of(manifest).functions,
+                                          static_cast<uint32_t>(manifest.payload_bytes_max)));
   const auto bytes = std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
   return {bytes.begin(), bytes.end()};
 }

@@ -67,9 +67,9 @@ TEST(ChannelTest, PayloadsOfEverySizeArriveWholeThroughWindowsToo) {
   Rig rig;
   const auto worker = connect(rig, 1);
   uint32_t seed = 1;
-  for (const size_t size :
-       {size_t{0}, size_t{1}, size_t{4095}, size_t{32 * 1024 - 64}, size_t{32 * 1024},
-        size_t{100'000}, size_t{1 << 20}, size_t{3'000'001}, size_t{8 << 20}, size_t{70'000}}) {
+  for (const size_t size : {size_t{0}, size_t{1}, size_t{4095}, size_t{32 * 1024 - 64},
+                            size_t{32 * 1024}, size_t{100'000}, size_t{1 << 20}, size_t{3'000'001},
+                            size_t{8 << 20}, size_t{abi::kPayloadBytesMax}, size_t{70'000}}) {
     const auto payload = random_bytes(size, ++seed);
     const sdk::Answer answer = echo(*worker, payload);
     ASSERT_EQ(answer.status, Status::kOk)
@@ -83,7 +83,7 @@ TEST(ChannelTest, PayloadsOfEverySizeArriveWholeThroughWindowsToo) {
 TEST(ChannelTest, APayloadBeyondTheLimitIsRefusedAndTheSessionLives) {
   Rig rig;
   const auto worker = connect(rig, 1);
-  const auto payload = random_bytes((8 << 20) + (2 << 20), 1);
+  const auto payload = random_bytes(abi::kPayloadBytesMax + 1, 1);
   const sdk::Answer refused = echo(*worker, payload);
   EXPECT_EQ(refused.status, Status::kResourceExhausted);
   worker->release(refused.lease);

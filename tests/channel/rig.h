@@ -115,6 +115,12 @@ class Rig {
     over.wait(lock, [&] { return is_over; });
   }
 
+  // Runs `work` in the loop's next turn, and does not wait.
+  template <typename Work>
+  void on_loop(const Work& work) {
+    shard_->post([this, work] { work(*shard_); });
+  }
+
   // A new session; the worker's end of its socket.
   sys::UniqueFd attach(uint32_t session, uint32_t function = 0, uint32_t concurrency = 1,
                        abi::PrincipalKind kind = abi::PrincipalKind::kFunction,
@@ -127,7 +133,8 @@ class Rig {
            .principal = {.kind = kind, .function = {function}, .instance = 0, .name = "f"},
            .concurrency = concurrency,
            .socket = std::move(pair->first),
-           .is_again = is_again});
+           .is_again = is_again,
+           .payload_bytes_max = payload_bytes_max});
       ok_ = down.has_value();
     });
     return std::move(pair->second);
@@ -148,6 +155,7 @@ class Rig {
 
   Service service;
   Records records;
+  uint32_t payload_bytes_max = abi::kPayloadBytesMax;  // of sessions that attach from now on
 
  private:
   std::unique_ptr<broker::channel::Shard> shard_;

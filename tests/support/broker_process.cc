@@ -1,5 +1,6 @@
 #include "tests/support/broker_process.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "manifest/disk_file_system.h"
 #include "manifest/load.h"
@@ -31,7 +33,22 @@ sys::SealedMemfd broker_filter() {
   return sys::SealedMemfd::create("filter", std::as_bytes(std::span(compiled.value()))).value();
 }
 
-BrokerProcess::BrokerProcess(const std::string& state_folder, int plan, int filter) {
+void join(const sys::Cgroup& group) {
+  std::vector<sys::UniqueFd> opened;
+  std::vector<int> joins = group.join_fds();
+  if (joins.empty()) {  // v2 alone
+    opened.emplace_back(::openat(group.folder_fd(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
+    joins.push_back(opened.back().get());
+  }
+  for (const int fd : joins) {
+    if (::write(fd, "0", 1) != 1) {
+      ::_exit(126);
+    }
+  }
+}
+
+BrokerProcess::BrokerProcess(const std::string& state_folder, int plan, int filter,
+                             const sys::Cgroup* group) {
   sys::SocketPair pair = sys::create_seqpacket_pair().value();
   // Out of the way of 3 to 5 first, so that moving one does not close another.
   const sys::UniqueFd high[] = {sys::duplicate(pair.second.get(), 20).value(),
@@ -43,6 +60,9 @@ BrokerProcess::BrokerProcess(const std::string& state_folder, int plan, int filt
     // Its search for leaks stops and traces the process, which the filter forbids.
     ::setenv("ASAN_OPTIONS", "detect_leaks=0", 1);  // NOLINT(concurrency-mt-unsafe): a child's own
 #endif
+    if (group != nullptr) {
+      join(*group);
+    }
     ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     for (int i = 0; i < 3; ++i) {
       ::dup2(high[i].get(), 3 + i);

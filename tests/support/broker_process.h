@@ -13,18 +13,23 @@
 
 #include "abi/link.h"
 #include "sdk/regions.h"
+#include "sys/cgroup.h"
 #include "sys/fd.h"
 #include "sys/memory.h"
 
 namespace rtsup::test {
+
+// Puts this process, which has one thread, into the group.
+void join(const sys::Cgroup& group);
 
 // The broker's own filter, compiled.
 sys::SealedMemfd broker_filter();
 
 class BrokerProcess {
  public:
-  // `plan` and `filter` stay the caller's.
-  BrokerProcess(const std::string& state_folder, int plan, int filter);
+  // `plan` and `filter` stay the caller's; `group`: what the process joins before it begins.
+  BrokerProcess(const std::string& state_folder, int plan, int filter,
+                const sys::Cgroup* group = nullptr);
   ~BrokerProcess();
   BrokerProcess(const BrokerProcess&) = delete;
   BrokerProcess& operator=(const BrokerProcess&) = delete;

@@ -105,6 +105,7 @@ StateOutcome MemoryStore::set(const StateWrite& write, MemoryEntry* entry) {
   }
   entry->content_type = write.content_type;
   entry->value = write.value;
+  entry->value.settle();  // bytes_max_ counts it from now on
   entry->etag = etags_.next();
   entry->expires_unix_ms = write.expires_unix_ms;
   if (entry->expires_unix_ms != 0) {

@@ -20,7 +20,7 @@ namespace rtsup::broker {
 
 class MemoryStore final : public StateStore, public Movable {
  public:
-  static constexpr size_t kBytesMaxDefault = size_t{64} << 20;
+  static constexpr size_t kBytesMaxDefault = size_t{128} << 20;  // the largest value, replaced
   // What an entry costs beyond its bytes: MemoryEntry, a Value's header, the allocator's, a place
   // in the order of ends.
   static constexpr size_t kEntryOverhead = 256;

@@ -120,6 +120,18 @@ bool Database::in_transaction() const noexcept {
   return sqlite3_get_autocommit(connection_.get()) == 0;
 }
 
+int Database::read_blob(const BlobPlace& place, size_t offset, std::span<std::byte> to) noexcept {
+  sqlite3_blob* blob = nullptr;
+  int code =
+      sqlite3_blob_open(connection_.get(), "main", place.table, place.column, place.row, 0, &blob);
+  if (code == SQLITE_OK) {
+    code =
+        sqlite3_blob_read(blob, to.data(), static_cast<int>(to.size()), static_cast<int>(offset));
+  }
+  sqlite3_blob_close(blob);
+  return code;
+}
+
 void Database::keep_wal() noexcept {
   int keep = 1;
   sqlite3_file_control(connection_.get(), "main", SQLITE_FCNTL_PERSIST_WAL, &keep);

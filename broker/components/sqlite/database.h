@@ -73,6 +73,14 @@ class Database {
   Result<int64_t> query_number(const char* sql) noexcept;
   Result<std::string> query_text(const char* sql);
   bool in_transaction() const noexcept;
+  // Bytes [offset, offset + to.size()) of a blob, without a copy of it in between. SQLITE_OK or an
+  // error.
+  struct BlobPlace {
+    const char* table;
+    const char* column;
+    int64_t row;
+  };
+  int read_blob(const BlobPlace& place, size_t offset, std::span<std::byte> to) noexcept;
   // Leaves write-ahead log and index in place at close, so that closing needs no unlink(2).
   void keep_wal() noexcept;
   // Of the last call that failed.

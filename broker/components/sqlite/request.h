@@ -23,6 +23,8 @@ struct Request {
   StateWriteSink* write_sink = nullptr;
   int64_t now_unix_ms = 0;  // when it was asked: decides what has ended
   size_t bytes = 0;         // what it holds, for the queue's bound
+  MemoryShare memory{};     // whom its values count against
+  MemoryCharge charge{};    // what it needs beside them
   std::vector<std::string> keys;
   std::vector<OwnedWrite> writes;
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "broker/components/sqlite/request.h"
+#include "broker/core/limits.h"
 
 namespace rtsup::broker::sqlite {
 
@@ -20,7 +21,7 @@ class RequestQueue {
  public:
   struct Limits {
     size_t requests = 4096;
-    size_t bytes = 64 << 20;
+    size_t bytes = 2 * kValueBytesMax + (8 << 20);
   };
   explicit RequestQueue(Limits limits) : limits_(limits) {}
 

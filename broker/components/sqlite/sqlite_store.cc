@@ -70,6 +70,7 @@ SqliteStore::~SqliteStore() { close(); }
 void SqliteStore::read(std::span<const std::string_view> keys, StateReadSink& sink) {
   auto request = std::make_unique<Request>();
   request->read_sink = &sink;
+  request->memory = sink.memory();
   request->now_unix_ms = clock_.unix_ms();
   request->bytes = sizeof(Request);
   for (const std::string_view key : keys) {
@@ -83,6 +84,11 @@ void SqliteStore::read(std::span<const std::string_view> keys, StateReadSink& si
 
 void SqliteStore::write(std::span<const StateWrite> writes, StateWriteSink& sink) {
   RequestPtr request = copy_writes(writes, sink, clock_.unix_ms());
+  // SQLite makes a row of each value, and small values are counted nowhere else.
+  if (request->bytes >= ValueRef::kCountedBytesMin &&
+      !request->charge.take(sink.memory(), request->bytes)) {
+    return sink.failed(abi::Reason::kNoMemory, kRetryWhenBusyMs);
+  }
   if (!write_queue_.push(request)) {
     sink.failed(abi::Reason::kStoreBusy, kRetryWhenBusyMs);
   }

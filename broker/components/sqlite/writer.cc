@@ -4,10 +4,15 @@
 
 #include <algorithm>
 
+#include "broker/core/limits.h"
+
 namespace rtsup::broker::sqlite {
 namespace {
 
 using abi::Reason;
+
+// Larger values are read beside their row.
+constexpr size_t kRowBytesMax = size_t{64} * 1024;
 
 bool has_ended(int64_t expires_unix_ms, int64_t now_unix_ms) noexcept {
   return expires_unix_ms != 0 && expires_unix_ms <= now_unix_ms;
@@ -165,8 +170,9 @@ Result<Reader> Reader::open(const std::string& path, const std::string& vfs) {
   Reader reader;
   RTSUP_ASSIGN(reader.database_, open_state_reader(path, vfs));
   RTSUP_ASSIGN(reader.get_, reader.database_.prepare(
-                                "SELECT value, etag, expires_unix_ms, content_type FROM state"
-                                " WHERE key = ?1"));
+                                "SELECT length(value), etag, expires_unix_ms, content_type, rowid,"
+                                " CASE WHEN length(value) <= ?2 THEN value END"
+                                " FROM state WHERE key = ?1"));
   return reader;
 }
 
@@ -184,21 +190,25 @@ void Reader::read(std::span<RequestPtr> requests) {
 int Reader::read_one(Request& request) {
   request.items.assign(request.keys.size(), {});
   request.content_types.assign(request.keys.size(), {});
+  size_t total = 0;
   for (size_t i = 0; i < request.keys.size(); ++i) {
-    const int code =
-        read_key(request.keys[i], request.now_unix_ms, request.items[i], request.content_types[i]);
+    StateItem& item = request.items[i];
+    const int code = read_key(request, i, kBulkValueBytesMax - total);
     if (code != SQLITE_OK) {
       return code;
     }
-    request.items[i].content_type = request.content_types[i];
+    item.content_type = request.content_types[i];
+    total += request.keys.size() > 1 ? item.value.size() : 0;
   }
   return SQLITE_OK;
 }
 
-int Reader::read_key(const std::string& key, int64_t now_unix_ms, StateItem& item,
-                     std::string& content_type) {
+// `bulk_bytes`: what the value may take where it is one of several.
+int Reader::read_key(Request& request, size_t index, size_t bulk_bytes) {
+  StateItem& item = request.items[index];
   const ResetAtEnd reset(get_);
-  get_.bind(1, key);
+  get_.bind(1, request.keys[index]);
+  get_.bind(2, int64_t{kRowBytesMax});
   const int code = get_.step();
   if (code == SQLITE_DONE) {
     return SQLITE_OK;
@@ -206,19 +216,42 @@ int Reader::read_key(const std::string& key, int64_t now_unix_ms, StateItem& ite
   if (code != SQLITE_ROW) {
     return code;
   }
-  if (has_ended(get_.int64_at(2), now_unix_ms)) {
+  if (has_ended(get_.int64_at(2), request.now_unix_ms)) {
     return SQLITE_OK;
   }
-  const auto bytes = get_.bytes_at(0);
-  item.value = ValueRef::copy_of(bytes);
-  if (item.value.size() != bytes.size()) {
+  const auto size = static_cast<size_t>(get_.int64_at(0));
+  const bool is_bulk = request.keys.size() > 1;
+  if (is_bulk && size > bulk_bytes) {
+    item.reason = Reason::kAnswerTooLarge;
+  } else if (is_bulk && size < ValueRef::kCountedBytesMin &&
+             !request.charge.add(request.memory, size)) {
     item.reason = Reason::kNoMemory;
-    return SQLITE_OK;
+  } else if (const int read = read_value(size, request.memory, item); read != SQLITE_OK) {
+    return read;
   }
   item.found = true;
   item.etag = static_cast<uint64_t>(get_.int64_at(1));
   item.expires_unix_ms = get_.int64_at(2);
-  content_type = get_.text_at(3);
+  request.content_types[index] = get_.text_at(3);
+  return SQLITE_OK;
+}
+
+// Of the row that get_ stands on. A large one is read without SQLite's own copy of it.
+int Reader::read_value(size_t size, const MemoryShare& share, StateItem& item) {
+  item.value = ValueRef::make(size, share);
+  if (item.value.size() != size) {
+    item.reason = Reason::kNoMemory;
+    return SQLITE_OK;
+  }
+  if (size > kRowBytesMax) {
+    return database_.read_blob({.table = "state", .column = "value", .row = get_.int64_at(4)}, 0,
+                               item.value.fill());
+  }
+  const auto bytes = get_.bytes_at(5);
+  if (bytes.size() != size) {
+    return SQLITE_CORRUPT;
+  }
+  std::copy(bytes.begin(), bytes.end(), item.value.fill().begin());
   return SQLITE_OK;
 }
 

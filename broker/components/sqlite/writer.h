@@ -56,8 +56,8 @@ class Reader {
 
  private:
   int read_one(Request& request);
-  int read_key(const std::string& key, int64_t now_unix_ms, StateItem& item,
-               std::string& content_type);
+  int read_key(Request& request, size_t index, size_t bulk_bytes);
+  int read_value(size_t size, const MemoryShare& share, StateItem& item);
 
   Database database_;
   Statement get_;

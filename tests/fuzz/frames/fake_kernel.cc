@@ -192,6 +192,14 @@ EventFd EventFd::adopt(UniqueFd fd) noexcept {
   return event;
 }
 
+std::byte* map_private(size_t bytes) noexcept {
+  return static_cast<std::byte*>(std::calloc(1, bytes));
+}
+
+void unmap_private(std::byte* /*address*/, size_t /*bytes*/) noexcept {
+  RTSUP_REQUIRE(false, "no value of the model is that large");
+}
+
 namespace detail {
 
 MappedRange::MappedRange(MappedRange&& other) noexcept
@@ -238,7 +246,8 @@ Result<ReadableRegion> create_readable_region(const char* /*name*/, size_t bytes
   return region;
 }
 
-Result<WritableRegion> create_writable_region(const char* /*name*/, size_t bytes) noexcept {
+Result<WritableRegion> create_writable_region(const char* /*name*/, size_t bytes,
+                                              Prefault /*prefault*/) noexcept {
   if (kernel().is_short_of_memory) {
     return short_of_memory(Step::kMemfdCreate);
   }

@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kPage = 4096;
 
 std::byte* map(int fd, size_t bytes, int protection) {
-  void* const memory = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
+  void* const memory = ::mmap(nullptr, bytes, protection, MAP_SHARED | MAP_POPULATE, fd, 0);
   if (memory == MAP_FAILED) {
     ::_exit(kExitNoMapping);
   }
