@@ -268,8 +268,8 @@ class Session final : public Endpoint {
   TopicWindows topics_;
   bool takes_topics_ = false;  // the worker's library knows them
   // Why the next request has to wait, in one byte: has_work() looks at it in every turn.
-  static constexpr uint8_t kStalled = 1;  // until a call is over
-  static constexpr uint8_t kHeld = 2;     // until the shard is held no more, or an event comes
+  static constexpr uint8_t kStalled = 1;   // until a call is over
+  static constexpr uint8_t kHeld = 2;      // until the shard is held no more, or an event comes
   static constexpr uint8_t kFetching = 4;  // until the reply before it is read
   uint8_t waits_ = 0;
   bool needs_ring_ = false;

@@ -44,9 +44,9 @@ class PlanBuilder {
         plan::CreateComponentDirect(b_, "fast", "state.memory"),
         plan::CreateComponentDirect(b_, "store", "state.sqlite", "shop.db"),
         plan::CreateComponentDirect(b_, "news", "pubsub.memory")};
-    b_.Finish(
-        plan::CreateBasePlanDirect(b_, 1, "shop", "shop", &components, &functions_, 1, shards),
-        "RTBP");
+    b_.Finish(plan::CreateBasePlanDirect(b_, 1, "shop", "shop", &components, &functions_, 1, 0, 0,
+                                         shards),
+              "RTBP");
     return sys::SealedMemfd::create(
                "plan", {reinterpret_cast<const std::byte*>(b_.GetBufferPointer()), b_.GetSize()})
         .value();
