@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/core/limits.h"
 #include "broker/link/broker_state.h"
 #include "broker/testing/fake_loop.h"
 #include "schemas/plan_generated.h"
