@@ -209,8 +209,8 @@ void ChannelTransport::give(const Memory& memory) noexcept {
 // ---- what is left of bases before ----
 
 bool ChannelTransport::is_held(const ChannelEpoch& epoch) const noexcept {
-  if (epoch.rooms != 0 || epoch.events.load(std::memory_order_acquire) != 0 ||
-      epoch.holds_leases()) {
+  // seq_cst: after the store of another current epoch; partner: end_event().
+  if (epoch.rooms != 0 || epoch.events.load() != 0 || epoch.holds_leases()) {
     return true;
   }
   for (size_t i = 0; i < slots_.size(); ++i) {

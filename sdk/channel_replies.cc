@@ -95,11 +95,12 @@ void ChannelTransport::reply(const Event& event, Status status, Bytes metadata,
 }
 
 void ChannelTransport::end_event(uint32_t place) noexcept {
-  ChannelEpoch& epoch = *epochs_[place];
-  const bool is_old = &epoch != &current();
-  // Release: every read of the event's bytes comes before; partner: is_held()'s acquire load.
-  epoch.events.fetch_sub(1, std::memory_order_release);
-  if (is_old) {  // it may be unmapped from now on
+  ChannelEpoch* const epoch = epochs_[place].get();
+  // Every read of the event's bytes comes before, the look at the current epoch after: seq_cst.
+  // Partner: is_held()'s load after move_to()'s store. One of the two sees the other, so that the
+  // last one retires what is old.
+  epoch->events.fetch_sub(1);
+  if (epoch != current_.load()) {  // it may be unmapped, and its place taken, from now on
     const std::lock_guard lock(mutex_);
     retire_unheld();
   }
