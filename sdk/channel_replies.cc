@@ -35,6 +35,7 @@ std::optional<ChannelTransport::Memory> ChannelTransport::take_memory(uint32_t b
     }
     {
       const std::lock_guard lock(mutex_);
+      collect();
       ChannelEpoch& epoch = current();
       if (const auto taken = epoch.take(bytes)) {
         epoch.rooms += keep == Keep::kRoom ? 1 : 0;
@@ -80,7 +81,6 @@ void ChannelTransport::drop_room(const ReplyRoom& room) noexcept {
 
 void ChannelTransport::reply(const Event& event, Status status, Bytes metadata,
                              const ReplyRoom& room, size_t payload_bytes) noexcept {
-  copied_.fetch_add(payload_bytes, std::memory_order_relaxed);  // a figure: orders nothing
   if (!publish_answer({.correlation = event.context.correlation,
                        .session = event.context.session,
                        .status = status,
@@ -162,7 +162,9 @@ bool ChannelTransport::try_publish_answer(const Reply& reply, abi::Frame& frame,
   epoch.memory.give_after(epoch.tail, table.range);
   epoch.memory.give_after(epoch.tail, reply.payload);
   epoch.rooms -= reply.rooms;
+  copied_ += reply.payload_bytes;
   publish(epoch, frame);
+  announce(epoch);
   in = &epoch;
   return true;
 }

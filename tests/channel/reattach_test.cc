@@ -127,6 +127,7 @@ TEST_F(ReattachTest, PlannedChangeCarriesOverWhatWasNotTakenUpInOrder) {
     ASSERT_NE(begun.handle, 0U);
     handles.push_back(begun.handle);
   }
+  worker_->flush();
   ASSERT_TRUE(first_->await_waiting(3));
   const abi::Frame frame = first_->take();
   first_->answer(frame, "1");
@@ -240,6 +241,7 @@ TEST_F(ReattachTest, BegunReadIsMadeAgainForWhoAwaitsIt) {
       {.opcode = abi::op::kStateGet, .metadata = bytes_of("table"), .timeout_ns = kPatienceNs});
   const sdk::Begun dropped = worker_->begin(
       {.opcode = abi::op::kStateGet, .metadata = bytes_of("table"), .timeout_ns = kPatienceNs});
+  worker_->flush();
   (void)first_->take();
   worker_->give_up(dropped.handle);
   crash();
