@@ -16,6 +16,7 @@ constexpr uint32_t kLockedBytesMax = 4096;
 constexpr uint64_t kFramesPerAnnouncement = 8;
 
 uint64_t now_ns() noexcept { return static_cast<uint64_t>(sys::monotonic_ns()); }
+uint64_t coarse_now_ns() noexcept { return static_cast<uint64_t>(sys::monotonic_coarse_ns()); }
 
 constexpr uint32_t padded(size_t bytes) noexcept {
   return static_cast<uint32_t>((bytes + kPayloadAlignment - 1) & ~size_t{kPayloadAlignment - 1});
@@ -137,7 +138,9 @@ bool ChannelTransport::repeat(Slot& slot) noexcept {
 
 ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
                                                      Sending sending) noexcept {
-  const uint64_t now = now_ns();
+  // The base counts the deadline, to the nanosecond, and so does it that of the event. What is kept
+  // here is when to stop waiting for a base that does not answer.
+  const uint64_t now = coarse_now_ns();
   uint64_t timeout = request.timeout_ns != 0 ? request.timeout_ns : kDefaultTimeoutNs;
   if (request.context.deadline_ns != 0) {
     if (request.context.deadline_ns <= now) {
@@ -158,9 +161,11 @@ ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
                              .sending = sending});
 }
 
-ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
-                                                     const Sent& how) noexcept {
-  for (;;) {
+ChannelTransport::Opened ChannelTransport::open_slot(const Request& request, Sent how) noexcept {
+  if (UpMemory::needs_window(how.bytes)) {
+    how.deadline_ns = now_ns() + how.timeout_ns;
+  }
+  for (bool is_exact = UpMemory::needs_window(how.bytes);; is_exact = true) {
     if (UpMemory::needs_window(how.bytes)) {
       const uint32_t serial = serial_.load();
       Answer failure = ensure_window(how.bytes, how.deadline_ns);
@@ -180,6 +185,7 @@ ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
     const bool may_hold_it = how.sending == Sending::kLater &&
                              (missing == Missing::kSlot || missing == Missing::kMemory);
     const uint64_t now = now_ns();
+    how.deadline_ns = is_exact ? how.deadline_ns : now + how.timeout_ns;
     if (missing == Missing::kBase && now >= how.deadline_ns) {
       return {.failure = own_answer(Status::kUnavailable, "BASE_GONE")};
     }

@@ -45,7 +45,8 @@ std::unique_ptr<ChannelTransport> ChannelTransport::create(Regions regions) {
 // Generation, the epoch's place, and the number of the lease from 1 on; 0 = none.
 uint64_t ChannelTransport::pack_lease(const ChannelEpoch& epoch, uint32_t lease,
                                       uint32_t generation) noexcept {
-  return lease >= abi::kLeases ? 0 : (uint64_t{generation} << 32) | (epoch.place << 8) | (lease + 1);
+  return lease >= abi::kLeases ? 0
+                               : (uint64_t{generation} << 32) | (epoch.place << 8) | (lease + 1);
 }
 
 // ---- the up ring ----
@@ -346,7 +347,8 @@ bool ChannelTransport::take_event(Event& event) noexcept {
     end_event(queued.place);
     return false;
   }
-  events_taken_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
+  // Relaxed: a figure, changed by this thread alone.
+  events_taken_.store(events_taken_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   event = Event{.opcode = frame.opcode,
                 .metadata = resolve(epoch, frame.metadata),
                 .payload = resolve(epoch, frame.payload),

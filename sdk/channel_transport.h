@@ -127,7 +127,7 @@ class ChannelTransport final : public Transport {
 
   // Calls.
   Opened open_slot(const Request& request, Sending sending) noexcept;
-  Opened open_slot(const Request& request, const Sent& how) noexcept;
+  Opened open_slot(const Request& request, Sent how) noexcept;
   Slot& take_slot(const Sent& how) noexcept;
   Missing try_begin(const Request& request, const Sent& how, Slot*& slot) noexcept;
   static void fill(abi::Frame& frame, const Request& request, const Slot& slot,
@@ -211,7 +211,7 @@ class ChannelTransport final : public Transport {
       false};  // acquire/release: passes what only the leader touches from thread to thread
   std::atomic<uint32_t> followers_{
       0};  // seq_cst; with progress_ and leading_ the Dekker pattern between leader and followers
-  std::atomic<uint32_t> progress_{0};   // the followers' futex word
+  std::atomic<uint32_t> progress_{0};  // the followers' futex word
   // Something was published that the base was not rung for. Changed under the lock.
   std::atomic<bool> is_unrung_{false};
   // Slots whose callers are done with them, one bit each: the lock that the next call takes anyway
