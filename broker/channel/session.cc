@@ -52,6 +52,7 @@ Session::Session(ShardCore& core, Attachment attachment, sys::ReadableRegion up,
       calls_(std::make_unique<SessionCall[]>(kCalls)) {
   for (uint32_t i = 0; i < kCalls; ++i) {
     calls_[i].session_ = this;
+    calls_[i].principal_ = &principal_;
     free_calls_[i] = static_cast<uint16_t>(kCalls - 1 - i);
   }
   for (EventSlot& slot : events_) {
@@ -114,7 +115,7 @@ Result<void> Session::send_message(abi::SessionVerb verb, std::span<const abi::S
 
 bool Session::has_work() const noexcept {
   return (state_ == State::kAttached || state_ == State::kReady) && !is_stalled_ &&
-         up_.request_tail() != up_head_;
+         (up_head_ != up_tail_ || up_.request_tail() != up_head_);
 }
 
 void Session::set_hot(bool hot) noexcept {

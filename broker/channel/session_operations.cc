@@ -18,10 +18,13 @@ const Table& table_of(const SessionCall& call) noexcept {
 
 // False when the call belongs to a service.
 bool Session::serve(SessionCall& call) {
-  auto& builder = core_.builder.start();
+  if (call.operation().grant == abi::Grant::kFunction) {
+    return false;
+  }
   switch (call.operation().opcode) {
     case abi::op::kBaseEcho:
-      call.answer_from(Status::kOk, core_.builder.finish(abi::CreateEchoResponse(builder)),
+      call.answer_from(Status::kOk,
+                       core_.builder.finish(abi::CreateEchoResponse(core_.builder.start())),
                        call.payload());
       return true;
     case abi::op::kSessionReady:
