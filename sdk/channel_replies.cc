@@ -46,6 +46,7 @@ std::optional<ChannelTransport::Memory> ChannelTransport::take_memory(uint32_t b
     if (now >= deadline_ns || closed_.load()) {
       return std::nullopt;
     }
+    flush();  // what was begun may hold it
     pause(std::min(deadline_ns, now + kRoomPollNs));
   }
 }
@@ -143,6 +144,7 @@ bool ChannelTransport::publish_answer(const Reply& reply) noexcept {
     if (closed_.load() || stopping_.load()) {
       return false;
     }
+    flush();
     // Not wait(): the leader itself comes here with the answer to a window offer.
     sys::futex_wait(progress_, progress_.load(), kRoomPollNs);
   }

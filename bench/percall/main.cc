@@ -96,13 +96,12 @@ void run(const CallerRequest& request, bool publishes) {
 }  // namespace rtsup::bench
 
 int main(int argc, char** argv) {
-  using namespace rtsup::bench;
-  check(argc == 4, "usage: rtsup-bench-percall get|set|publish DEPTH CALLS");
+  rtsup::bench::check(argc == 4, "usage: rtsup-bench-percall get|set|publish DEPTH CALLS");
   const bool publishes = std::string(argv[1]) == "publish";
-  run({.verb = argv[1],
-       .depth = std::strtoull(argv[2], nullptr, 10),
-       .calls = std::strtoull(argv[3], nullptr, 10),
-       .bytes = publishes ? kMessageBytes : kValueBytes},
-      publishes);
+  rtsup::bench::run({.verb = argv[1],
+                     .depth = std::strtoull(argv[2], nullptr, 10),
+                     .calls = std::strtoull(argv[3], nullptr, 10),
+                     .bytes = publishes ? rtsup::bench::kMessageBytes : rtsup::bench::kValueBytes},
+                    publishes);
   return 0;
 }
