@@ -5,7 +5,7 @@
 #include "abi/prefetch.h"
 #include "abi/shared_copy.h"
 #include "sdk/channel_transport.h"
-#include "sys/clock.h"
+#include "sys/coarse_clock.h"
 
 namespace rtsup::sdk {
 namespace {

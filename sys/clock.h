@@ -14,9 +14,6 @@ inline int64_t clock_ns(clockid_t clock) noexcept {
   return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
 }
 inline int64_t monotonic_ns() noexcept { return clock_ns(CLOCK_MONOTONIC); }
-// The monotonic clock as of the last tick: up to 10 ms behind, never ahead, and cheaper than a look
-// at the hardware.
-inline int64_t monotonic_coarse_ns() noexcept { return clock_ns(CLOCK_MONOTONIC_COARSE); }
 inline int64_t realtime_ns() noexcept { return clock_ns(CLOCK_REALTIME); }
 // CPU time of the calling thread, user and system, exact.
 inline int64_t thread_cpu_ns() noexcept { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }

@@ -51,6 +51,7 @@ Result<void> Epoll::remove(int fd) const noexcept {
 
 Result<std::span<epoll_event>> Epoll::wait(std::span<epoll_event> events,
                                            std::chrono::nanoseconds timeout) const noexcept {
+  // Without a time, or with none left, plain epoll_wait(2): no look at the clock, nothing copied.
   const bool is_timed = timeout != kWaitForever && timeout.count() > 0;
   const int64_t end_ns = is_timed ? monotonic_ns() + timeout.count() : 0;
   int64_t left_ns = is_timed ? timeout.count() : 0;

@@ -2,8 +2,7 @@
 // epoll_event.data.u64.
 // Owns:    the epoll descriptor, none of the watched ones: remove() before one is closed, because a
 //          duplicate elsewhere keeps it watched.
-// Units:   waiting time in nanoseconds (epoll_pwait2, Linux 5.11); kWaitForever = no end. Without a
-//          time, or with none left, plain epoll_wait(2), and no look at the clock.
+// Units:   waiting time in nanoseconds (epoll_pwait2, Linux 5.11); kWaitForever = no end.
 // Errors:  kAlreadyExists (added twice), kNotFound (not there), kPermissionDenied (a plain file can
 //          not be watched).
 // Threads: wait() by one thread; add, modify and remove by any. An interrupted wait goes on with
