@@ -115,7 +115,7 @@ Result<void> Session::send_message(abi::SessionVerb verb, std::span<const abi::S
 
 bool Session::has_work() const noexcept {
   return (state_ == State::kAttached || state_ == State::kReady) && !is_stalled_ &&
-         (up_head_ != up_tail_ || up_.request_tail() != up_head_);
+         up_.request_tail() != up_head_;
 }
 
 void Session::set_hot(bool hot) noexcept {

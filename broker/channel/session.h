@@ -209,7 +209,7 @@ class Session final : public Endpoint {
   // Rule 1: these private copies are the truth, what stands in shared memory is only their
   // publication.
   uint64_t up_head_ = 0;    // frames of up taken
-  uint64_t up_tail_ = 0;    // frames of up that may be taken, as last accepted
+  uint64_t up_tail_ = 0;    // frames of up that this take_up() may take
   uint64_t tail_ = 0;       // frames of down published
   uint64_t down_head_ = 0;  // frames of down that the worker has taken, as last accepted
   DownMemory memory_;

@@ -42,9 +42,12 @@ bool has_reserved(const abi::Frame& frame) noexcept {
 }  // namespace
 
 void Session::take_up(uint32_t frames_max) {
-  for (uint32_t i = 0; i < frames_max && has_work(); ++i) {
-    if (!take_frame()) {
-      break;
+  uint32_t left = frames_max;
+  while (left > 0 && has_work() && look_at_tail()) {
+    for (; left > 0 && up_head_ != up_tail_; --left) {
+      if (!take_frame()) {
+        return flush();
+      }
     }
   }
   flush();
@@ -66,9 +69,6 @@ bool Session::look_at_tail() {
 
 // False when the session has ended or must wait.
 bool Session::take_frame() {
-  if (up_head_ == up_tail_ && !look_at_tail()) {
-    return false;
-  }
   if (free_call_count_ == 0) {
     is_stalled_ = true;
     return false;
