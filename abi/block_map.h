@@ -24,6 +24,9 @@ class BlockMap {
       return std::nullopt;
     }
     const uint32_t wanted = blocks_of(bytes);
+    if (wanted == 1) {
+      return take_one();
+    }
     uint32_t start = 0;
     while (start + wanted <= kBlocks) {
       const uint32_t taken = next_taken(start, start + wanted);
@@ -39,6 +42,12 @@ class BlockMap {
 
   void give(uint32_t offset, uint32_t bytes) noexcept {
     const uint32_t count = blocks_of(bytes);
+    if (count == 1) {
+      const uint32_t block = offset / kBlockBytes;
+      words_[block / 64] &= ~(uint64_t{1} << (block % 64));
+      ++free_;
+      return;
+    }
     mark(offset / kBlockBytes, count, false);
     free_ += count;
   }
@@ -49,6 +58,22 @@ class BlockMap {
   static constexpr uint32_t kWords = (kBlocks + 63) / 64;
   static constexpr uint32_t blocks_of(uint32_t bytes) noexcept {
     return (bytes + kBlockBytes - 1) / kBlockBytes;
+  }
+
+  // Most of what is taken is small.
+  std::optional<uint32_t> take_one() noexcept {
+    for (uint32_t word = 0; word < kWords; ++word) {
+      if (~words_[word] != 0) {
+        const auto bit = static_cast<uint32_t>(std::countr_one(words_[word]));
+        if (word * 64 + bit >= kBlocks) {
+          return std::nullopt;
+        }
+        words_[word] |= uint64_t{1} << bit;
+        --free_;
+        return (word * 64 + bit) * kBlockBytes;
+      }
+    }
+    return std::nullopt;
   }
 
   // The first taken block in [from, end), or `end`.

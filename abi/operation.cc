@@ -1,6 +1,7 @@
 #include "abi/operation.h"
 
 #include <algorithm>
+#include <array>
 
 #include "schemas/base_generated.h"
 #include "schemas/config_generated.h"
@@ -50,15 +51,32 @@ constexpr Operation kOperations[] = {
 #undef RTSUP_OPERATION
 };
 
+// By the upper byte, which is the service's: its first row, or the first of a later service.
+constexpr std::array<uint8_t, 256> first_rows() {
+  std::array<uint8_t, 256> rows{};
+  for (size_t service = 0; service < rows.size(); ++service) {
+    size_t row = 0;
+    while (row < std::size(kOperations) && kOperations[row].opcode >> 8 < service) {
+      ++row;
+    }
+    rows[service] = static_cast<uint8_t>(row);
+  }
+  return rows;
+}
+constexpr std::array<uint8_t, 256> kFirstRows = first_rows();
+static_assert(std::size(kOperations) < 255);
+
 }  // namespace
 
 std::span<const Operation> operations() noexcept { return kOperations; }
 
 const Operation* find_operation(uint16_t opcode) noexcept {
-  const auto* found =
-      std::lower_bound(std::begin(kOperations), std::end(kOperations), opcode,
-                       [](const Operation& row, uint16_t wanted) { return row.opcode < wanted; });
-  return found != std::end(kOperations) && found->opcode == opcode ? found : nullptr;
+  for (size_t row = kFirstRows[opcode >> 8]; row < std::size(kOperations); ++row) {
+    if (kOperations[row].opcode >= opcode) {
+      return kOperations[row].opcode == opcode ? &kOperations[row] : nullptr;
+    }
+  }
+  return nullptr;
 }
 
 const Operation* find_operation(std::string_view name) noexcept {

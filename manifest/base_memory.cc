@@ -11,6 +11,8 @@ constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 // The program with its libraries, fixed tables of its services, buffers.
 constexpr uint64_t kProgramBytes = 32 * kMiB;
+// Another shard's tables and buffers.
+constexpr uint64_t kShardBytes = 8 * kMiB;
 // Two connections with 8 MiB of pages each, and what waits for their threads in small pieces.
 constexpr uint64_t kStateSqliteBytes = 48 * kMiB;
 constexpr uint64_t kSequencerSqliteBytes = 24 * kMiB;
@@ -47,7 +49,7 @@ uint64_t bytes_of(const Component& component) noexcept {
 }  // namespace
 
 BaseMemory base_memory_of(const Manifest& manifest) noexcept {
-  BaseMemory memory{.fixed = kProgramBytes};
+  BaseMemory memory{.fixed = kProgramBytes + (manifest.shards - 1) * kShardBytes};
   bool has_bus = false;
   for (const Component& component : manifest.components) {
     memory.fixed += bytes_of(component);

@@ -16,6 +16,7 @@ inline constexpr size_t kMistakesMax = 200;    // reported of one load; the rest
 
 inline constexpr size_t kFunctionsMax = 256;
 inline constexpr size_t kComponentsMax = 64;
+inline constexpr int64_t kShardsMax = 16;        // as broker/core/placement.h
 inline constexpr int64_t kLeaseMax = 1'000'000;  // values of a sequence that may be lost at a time
 inline constexpr int64_t kInstancesMax = 64;     // of one function
 inline constexpr int64_t kConcurrencyMax =

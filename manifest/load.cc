@@ -142,7 +142,8 @@ void ManifestReader::read_accept() {
 
 // Of the broker, which serves all functions.
 void ManifestReader::read_resources(const Node& resources) {
-  static const Vocabulary vocabulary{{"memory", "payload"}, {"cpu", "processes", "log_bytes"}};
+  static const Vocabulary vocabulary{{"memory", "payload", "shards"},
+                                     {"cpu", "processes", "log_bytes"}};
   constexpr UnitRange kMemory{64ULL << 20, 1ULL << 40, "64MiB to 1TiB"};
   constexpr UnitRange kPayload{8ULL << 20, abi::kPayloadBytesMax, "8MiB to 64MiB"};
   if (!check_object(resources, vocabulary, mistakes_)) {
@@ -153,6 +154,10 @@ void ManifestReader::read_resources(const Node& resources) {
   }
   if (const Node* const payload = resources.find("payload")) {
     manifest_.payload_bytes_max = read_bytes(*payload, kPayload, mistakes_).value_or(0);
+  }
+  if (const Node* const shards = resources.find("shards")) {
+    manifest_.shards =
+        static_cast<uint32_t>(read_integer(*shards, {1, kShardsMax}, mistakes_).value_or(1));
   }
 }
 

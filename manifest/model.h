@@ -134,6 +134,7 @@ struct Manifest {
   std::vector<std::string> accept;           // boundaries given up, by doctor's names
   uint64_t memory_bytes = 0;                 // of the broker; 0 = by what it has to serve
   uint64_t payload_bytes_max = 64ULL << 20;  // of one call or event of any function
+  uint32_t shards = 1;                       // threads of the broker that serve sessions
   std::vector<Component> components;
   std::vector<Function> functions;
   Example example;

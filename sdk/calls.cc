@@ -1,8 +1,10 @@
 // The typed calls of the C ABI on one key, one function or one message: encode, send, decode in
 // place; at once, or begun now and awaited later.
+#include <array>
 #include <cstring>
 
 #include "abi/operation.h"
+#include "abi/text_table.h"
 #include "schemas/base_generated.h"
 #include "schemas/invoke_generated.h"
 #include "schemas/pubsub_generated.h"
@@ -32,53 +34,103 @@ struct Call {
   sdk::Bytes payload = {};
 };
 
-void encode_get(Builder& builder, rtsup_string component, rtsup_string key,
-                const rtsup_options& how) {
-  const auto metadata = sdk::encode_metadata(builder, how);
-  const auto name = required(builder, component);
-  builder.Finish(abi::CreateStateGetRequest(builder, name, required(builder, key), metadata));
+std::string_view view(rtsup_string text) noexcept { return {text.data, text.length}; }
+
+// Where a table is written that consists of short texts, as nearly all do.
+using Room = std::array<std::byte, 512>;
+
+// `texts`: the table's fields up to the last one that may be there, when all that is set is text.
+// `build` does it in any case.
+template <size_t kFields, typename Build>
+sdk::Bytes encode(Room& room, const std::array<abi::TextField, kFields>& texts, bool is_text,
+                  const Build& build) {
+  const size_t bytes = is_text ? abi::write_text_table(texts, room) : 0;
+  if (bytes != 0) {
+    return {room.data(), bytes};
+  }
+  Builder& builder = sdk::fresh_builder();
+  builder.Finish(build(builder));
+  return sdk::bytes_of(builder);
 }
 
-void encode_set(Builder& builder, rtsup_string component, rtsup_string key,
-                const rtsup_state_write& written, const rtsup_options& how) {
-  const auto metadata = sdk::encode_metadata(builder, how);
-  const auto name = required(builder, component);
-  const auto key_text = required(builder, key);
-  const auto etag = sdk::encode(builder, written.etag);
-  builder.Finish(abi::CreateStateSetRequest(builder, name, key_text, etag, concurrency_of(written),
-                                            written.ttl_ms,
-                                            sdk::encode(builder, written.content_type), metadata));
+sdk::Bytes encode_get(Room& room, rtsup_string component, rtsup_string key,
+                      const rtsup_options& how) {
+  return encode<2>(
+      room, {{{view(component)}, {view(key)}}}, how.metadata_count == 0, [&](Builder& builder) {
+        const auto metadata = sdk::encode_metadata(builder, how);
+        const auto name = required(builder, component);
+        return abi::CreateStateGetRequest(builder, name, required(builder, key), metadata);
+      });
 }
 
-void encode_delete(Builder& builder, rtsup_string component, rtsup_string key,
-                   const rtsup_state_write& written, const rtsup_options& how) {
-  const auto metadata = sdk::encode_metadata(builder, how);
-  const auto name = required(builder, component);
-  const auto key_text = required(builder, key);
-  builder.Finish(abi::CreateStateDeleteRequest(builder, name, key_text,
-                                               sdk::encode(builder, written.etag),
-                                               concurrency_of(written), metadata));
+sdk::Bytes encode_set(Room& room, rtsup_string component, rtsup_string key,
+                      const rtsup_state_write& written, const rtsup_options& how) {
+  constexpr abi::TextField kAbsent = {{}, false};
+  const bool is_text =
+      how.metadata_count == 0 && written.concurrency != RTSUP_FIRST_WRITE && written.ttl_ms == 0;
+  return encode<6>(room,
+                   {{{view(component)},
+                     {view(key)},
+                     abi::text_if_any(view(written.etag)),
+                     kAbsent,
+                     kAbsent,
+                     abi::text_if_any(view(written.content_type))}},
+                   is_text, [&](Builder& builder) {
+                     const auto metadata = sdk::encode_metadata(builder, how);
+                     const auto name = required(builder, component);
+                     const auto key_text = required(builder, key);
+                     const auto etag = sdk::encode(builder, written.etag);
+                     return abi::CreateStateSetRequest(
+                         builder, name, key_text, etag, concurrency_of(written), written.ttl_ms,
+                         sdk::encode(builder, written.content_type), metadata);
+                   });
 }
 
-void encode_invoke(Builder& builder, rtsup_string function, rtsup_string method,
-                   rtsup_string content_type, const rtsup_options& how) {
-  const auto metadata = sdk::encode_metadata(builder, how);
-  const auto name = required(builder, function);
-  const auto method_text = sdk::encode(builder, method);
-  builder.Finish(abi::CreateInvokeRequest(builder, name, method_text,
-                                          sdk::encode(builder, content_type), metadata));
+sdk::Bytes encode_delete(Room& room, rtsup_string component, rtsup_string key,
+                         const rtsup_state_write& written, const rtsup_options& how) {
+  return encode<3>(room, {{{view(component)}, {view(key)}, abi::text_if_any(view(written.etag))}},
+                   how.metadata_count == 0 && written.concurrency != RTSUP_FIRST_WRITE,
+                   [&](Builder& builder) {
+                     const auto metadata = sdk::encode_metadata(builder, how);
+                     const auto name = required(builder, component);
+                     const auto key_text = required(builder, key);
+                     return abi::CreateStateDeleteRequest(builder, name, key_text,
+                                                          sdk::encode(builder, written.etag),
+                                                          concurrency_of(written), metadata);
+                   });
 }
 
-void encode_publish(Builder& builder, rtsup_string component, rtsup_string topic,
-                    const rtsup_message& message, const rtsup_options& how) {
-  const auto metadata = sdk::encode_metadata(builder, how);
-  const auto name = required(builder, component);
-  const auto topic_text = required(builder, topic);
-  builder.Finish(abi::CreatePubsubPublishRequest(
-      builder, name, topic_text, sdk::encode(builder, message.content_type), metadata));
+sdk::Bytes encode_invoke(Room& room, rtsup_string function, rtsup_string method,
+                         rtsup_string content_type, const rtsup_options& how) {
+  return encode<3>(
+      room,
+      {{{view(function)}, abi::text_if_any(view(method)), abi::text_if_any(view(content_type))}},
+      how.metadata_count == 0, [&](Builder& builder) {
+        const auto metadata = sdk::encode_metadata(builder, how);
+        const auto name = required(builder, function);
+        const auto method_text = sdk::encode(builder, method);
+        return abi::CreateInvokeRequest(builder, name, method_text,
+                                        sdk::encode(builder, content_type), metadata);
+      });
 }
 
-void encode_echo(Builder& builder) { builder.Finish(abi::CreateEchoRequest(builder)); }
+sdk::Bytes encode_publish(Room& room, rtsup_string component, rtsup_string topic,
+                          const rtsup_message& message, const rtsup_options& how) {
+  return encode<3>(
+      room, {{{view(component)}, {view(topic)}, abi::text_if_any(view(message.content_type))}},
+      how.metadata_count == 0, [&](Builder& builder) {
+        const auto metadata = sdk::encode_metadata(builder, how);
+        const auto name = required(builder, component);
+        const auto topic_text = required(builder, topic);
+        return abi::CreatePubsubPublishRequest(
+            builder, name, topic_text, sdk::encode(builder, message.content_type), metadata);
+      });
+}
+
+sdk::Bytes encode_echo(Room& room) {
+  return encode<0>(room, {}, true,
+                   [](Builder& builder) { return abi::CreateEchoRequest(builder); });
+}
 
 // ---- answers ----
 
@@ -111,14 +163,14 @@ void decode(uint16_t opcode, const sdk::Answer& got, rtsup_answer& filled) noexc
 
 // ---- made at once, or begun ----
 
-// `encode` writes the call's table, given the builder and the options as far as they reach.
+// `encode` gives the call's table, with the room that may hold it and the options as far as they
+// reach.
 template <typename Encode>
 int make(const Call& call, rtsup_answer* answer, const Encode& encode) noexcept {
   return guarded(answer, [&](rtsup_answer& filled) {
     const rtsup_options how = sdk::read_struct(call.options);
-    Builder& builder = sdk::fresh_builder();
-    encode(builder, how);
-    const sdk::Answer got = sdk::send(call.opcode, builder, call.payload, how, filled);
+    Room room;
+    const sdk::Answer got = sdk::send({call.opcode, encode(room, how), call.payload}, how, filled);
     decode(call.opcode, got, filled);
     return got.status;
   });
@@ -134,10 +186,10 @@ int begin(const Call& call, rtsup_call* given, const Encode& encode) noexcept {
   sdk::Begun got{.failure = {.status = Status::kUnavailable, .reason = "NOT_ATTACHED"}};
   try {
     const rtsup_options how = sdk::read_struct(call.options);
-    Builder& builder = sdk::fresh_builder();
-    encode(builder, how);
+    Room room;
+    const sdk::Bytes table = encode(room, how);
     if (sdk::Transport* base = sdk::transport(); base != nullptr) {
-      got = base->begin(sdk::request_of(call.opcode, builder, call.payload, how));
+      got = base->begin(sdk::request_of({call.opcode, table, call.payload}, how));
     }
   } catch (...) {
     got.failure = {.status = Status::kResourceExhausted, .reason = "NO_MEMORY"};
@@ -165,18 +217,16 @@ void rtsup_answer_release(rtsup_answer* answer) {
 
 int rtsup_state_get(rtsup_string component, rtsup_string key, const rtsup_options* options,
                     rtsup_answer* answer) {
-  return make({abi::op::kStateGet, options}, answer,
-              [&](Builder& builder, const rtsup_options& how) {
-                encode_get(builder, component, key, how);
-              });
+  return make({abi::op::kStateGet, options}, answer, [&](Room& room, const rtsup_options& how) {
+    return encode_get(room, component, key, how);
+  });
 }
 
 int rtsup_state_get_begin(rtsup_string component, rtsup_string key, const rtsup_options* options,
                           rtsup_call* call) {
-  return begin({abi::op::kStateGet, options}, call,
-               [&](Builder& builder, const rtsup_options& how) {
-                 encode_get(builder, component, key, how);
-               });
+  return begin({abi::op::kStateGet, options}, call, [&](Room& room, const rtsup_options& how) {
+    return encode_get(room, component, key, how);
+  });
 }
 
 int rtsup_state_set(rtsup_string component, rtsup_string key, rtsup_bytes value,
@@ -184,8 +234,8 @@ int rtsup_state_set(rtsup_string component, rtsup_string key, rtsup_bytes value,
                     rtsup_answer* answer) {
   const rtsup_state_write written = sdk::read_struct(write);
   return make({abi::op::kStateSet, options, sdk::bytes_of(value)}, answer,
-              [&](Builder& builder, const rtsup_options& how) {
-                encode_set(builder, component, key, written, how);
+              [&](Room& room, const rtsup_options& how) {
+                return encode_set(room, component, key, written, how);
               });
 }
 
@@ -194,43 +244,41 @@ int rtsup_state_set_begin(rtsup_string component, rtsup_string key, rtsup_bytes 
                           rtsup_call* call) {
   const rtsup_state_write written = sdk::read_struct(write);
   return begin({abi::op::kStateSet, options, sdk::bytes_of(value)}, call,
-               [&](Builder& builder, const rtsup_options& how) {
-                 encode_set(builder, component, key, written, how);
+               [&](Room& room, const rtsup_options& how) {
+                 return encode_set(room, component, key, written, how);
                });
 }
 
 int rtsup_state_delete(rtsup_string component, rtsup_string key, const rtsup_state_write* write,
                        const rtsup_options* options, rtsup_answer* answer) {
   const rtsup_state_write written = sdk::read_struct(write);
-  return make({abi::op::kStateDelete, options}, answer,
-              [&](Builder& builder, const rtsup_options& how) {
-                encode_delete(builder, component, key, written, how);
-              });
+  return make({abi::op::kStateDelete, options}, answer, [&](Room& room, const rtsup_options& how) {
+    return encode_delete(room, component, key, written, how);
+  });
 }
 
 int rtsup_state_delete_begin(rtsup_string component, rtsup_string key,
                              const rtsup_state_write* write, const rtsup_options* options,
                              rtsup_call* call) {
   const rtsup_state_write written = sdk::read_struct(write);
-  return begin({abi::op::kStateDelete, options}, call,
-               [&](Builder& builder, const rtsup_options& how) {
-                 encode_delete(builder, component, key, written, how);
-               });
+  return begin({abi::op::kStateDelete, options}, call, [&](Room& room, const rtsup_options& how) {
+    return encode_delete(room, component, key, written, how);
+  });
 }
 
 int rtsup_invoke(rtsup_string function, rtsup_string method, rtsup_bytes data,
                  rtsup_string content_type, const rtsup_options* options, rtsup_answer* answer) {
   return make({abi::op::kInvokeCall, options, sdk::bytes_of(data)}, answer,
-              [&](Builder& builder, const rtsup_options& how) {
-                encode_invoke(builder, function, method, content_type, how);
+              [&](Room& room, const rtsup_options& how) {
+                return encode_invoke(room, function, method, content_type, how);
               });
 }
 
 int rtsup_invoke_begin(rtsup_string function, rtsup_string method, rtsup_bytes data,
                        rtsup_string content_type, const rtsup_options* options, rtsup_call* call) {
   return begin({abi::op::kInvokeCall, options, sdk::bytes_of(data)}, call,
-               [&](Builder& builder, const rtsup_options& how) {
-                 encode_invoke(builder, function, method, content_type, how);
+               [&](Room& room, const rtsup_options& how) {
+                 return encode_invoke(room, function, method, content_type, how);
                });
 }
 
@@ -239,8 +287,8 @@ int rtsup_publish(rtsup_string component, rtsup_string topic, rtsup_bytes data,
                   rtsup_answer* answer) {
   const rtsup_message given = sdk::read_struct(message);
   return make({abi::op::kPubsubPublish, options, sdk::bytes_of(data)}, answer,
-              [&](Builder& builder, const rtsup_options& how) {
-                encode_publish(builder, component, topic, given, how);
+              [&](Room& room, const rtsup_options& how) {
+                return encode_publish(room, component, topic, given, how);
               });
 }
 
@@ -249,19 +297,19 @@ int rtsup_publish_begin(rtsup_string component, rtsup_string topic, rtsup_bytes 
                         rtsup_call* call) {
   const rtsup_message given = sdk::read_struct(message);
   return begin({abi::op::kPubsubPublish, options, sdk::bytes_of(data)}, call,
-               [&](Builder& builder, const rtsup_options& how) {
-                 encode_publish(builder, component, topic, given, how);
+               [&](Room& room, const rtsup_options& how) {
+                 return encode_publish(room, component, topic, given, how);
                });
 }
 
 int rtsup_echo(rtsup_bytes data, const rtsup_options* options, rtsup_answer* answer) {
   return make({abi::op::kBaseEcho, options, sdk::bytes_of(data)}, answer,
-              [](Builder& builder, const rtsup_options&) { encode_echo(builder); });
+              [](Room& room, const rtsup_options&) { return encode_echo(room); });
 }
 
 int rtsup_echo_begin(rtsup_bytes data, const rtsup_options* options, rtsup_call* call) {
   return begin({abi::op::kBaseEcho, options, sdk::bytes_of(data)}, call,
-               [](Builder& builder, const rtsup_options&) { encode_echo(builder); });
+               [](Room& room, const rtsup_options&) { return encode_echo(room); });
 }
 
 void rtsup_flush(void) {

@@ -5,7 +5,7 @@
 #include "abi/prefetch.h"
 #include "abi/shared_copy.h"
 #include "sdk/channel_transport.h"
-#include "sys/clock.h"
+#include "sys/coarse_clock.h"
 
 namespace rtsup::sdk {
 namespace {
@@ -13,8 +13,10 @@ namespace {
 constexpr uint64_t kTimeoutMaxNs = 3'600'000'000'000;
 constexpr uint32_t kPayloadAlignment = 16;
 constexpr uint32_t kLockedBytesMax = 4096;
+constexpr uint64_t kFramesPerAnnouncement = 8;
 
 uint64_t now_ns() noexcept { return static_cast<uint64_t>(sys::monotonic_ns()); }
+uint64_t coarse_now_ns() noexcept { return static_cast<uint64_t>(sys::monotonic_coarse_ns()); }
 
 constexpr uint32_t padded(size_t bytes) noexcept {
   return static_cast<uint32_t>((bytes + kPayloadAlignment - 1) & ~size_t{kPayloadAlignment - 1});
@@ -41,13 +43,14 @@ Begun ChannelTransport::begin(const Request& request) noexcept {
   if (opened.slot == nullptr) {
     return {.failure = opened.failure};
   }
-  return {.handle = opened.slot->correlation};
+  return {.handle = opened.slot->correlation.load(std::memory_order_relaxed)};
 }
 
 void ChannelTransport::flush() noexcept {
-  // Before ring() looks at the flags; partner: try_begin()'s store after it has published.
-  if (is_unrung_.exchange(false)) {
+  // Relaxed: what this thread has begun it sees; what others begin they flush.
+  if (is_unrung_.load(std::memory_order_relaxed)) {
     const std::lock_guard lock(mutex_);  // keeps the epoch
+    announce(current());
     ring(current());
   }
 }
@@ -62,6 +65,7 @@ Answer ChannelTransport::await(uint64_t handle) noexcept {
 }
 
 void ChannelTransport::give_up(uint64_t handle) noexcept {
+  flush();  // it is carried out all the same
   Slot* slot = find_begun(handle);
   auto seen = SlotState::kPending;
   if (slot == nullptr || slot->state.compare_exchange_strong(seen, SlotState::kAbandoned)) {
@@ -78,11 +82,12 @@ void ChannelTransport::give_up(uint64_t handle) noexcept {
 // The slot of a call that was begun and neither awaited nor given up.
 ChannelTransport::Slot* ChannelTransport::find_begun(uint64_t handle) noexcept {
   Slot& slot = slots_[handle & (abi::kRingFrames - 1)];
-  const std::lock_guard lock(mutex_);  // orders the slot's last user before this look
-  const SlotState state = slot.state.load();
+  // Acquire: whoever has the handle has it from the call that stored it; partner: try_begin().
+  const SlotState state = slot.state.load(std::memory_order_acquire);
   const bool is_open =
       state == SlotState::kPending || state == SlotState::kDone || state == SlotState::kLost;
-  return handle != 0 && is_open && slot.correlation == handle ? &slot : nullptr;
+  const bool is_it = slot.correlation.load(std::memory_order_relaxed) == handle;
+  return handle != 0 && is_open && is_it ? &slot : nullptr;
 }
 
 Answer ChannelTransport::await(Slot& slot) noexcept {
@@ -124,6 +129,7 @@ bool ChannelTransport::repeat(Slot& slot) noexcept {
       is_over = current().is_over();
       if (!is_over && publish_again(slot) == Missing::kNothing) {
         slot.state.store(SlotState::kPending);
+        announce(current());
         ring(current());
         return true;
       }
@@ -142,7 +148,9 @@ bool ChannelTransport::repeat(Slot& slot) noexcept {
 
 ChannelTransport::Opened ChannelTransport::open_slot(const Request& request, Sending sending,
                                                      uint32_t only_in) noexcept {
-  const uint64_t now = now_ns();
+  // The base counts the deadline, to the nanosecond, and so does it that of the event. What is kept
+  // here is when to stop waiting for a base that does not answer.
+  const uint64_t now = coarse_now_ns();
   uint64_t timeout = request.timeout_ns != 0 ? request.timeout_ns : kDefaultTimeoutNs;
   if (request.context.deadline_ns != 0) {
     if (request.context.deadline_ns <= now) {
@@ -164,9 +172,11 @@ ChannelTransport::Opened ChannelTransport::open_slot(const Request& request, Sen
                              .only_in = only_in});
 }
 
-ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
-                                                     const Sent& how) noexcept {
-  for (;;) {
+ChannelTransport::Opened ChannelTransport::open_slot(const Request& request, Sent how) noexcept {
+  if (UpMemory::needs_window(how.bytes)) {
+    how.deadline_ns = now_ns() + how.timeout_ns;
+  }
+  for (bool is_exact = UpMemory::needs_window(how.bytes);; is_exact = true) {
     if (UpMemory::needs_window(how.bytes)) {
       const uint32_t serial = serial_.load();
       Answer failure = ensure_window(how.bytes, how.deadline_ns);
@@ -186,6 +196,7 @@ ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
     const bool may_hold_it = how.sending == Sending::kLater &&
                              (missing == Missing::kSlot || missing == Missing::kMemory);
     const uint64_t now = now_ns();
+    how.deadline_ns = is_exact ? how.deadline_ns : now + how.timeout_ns;
     if (missing == Missing::kBase && now >= how.deadline_ns) {
       return {.failure = own_answer(Status::kUnavailable, "BASE_GONE")};
     }
@@ -206,7 +217,7 @@ ChannelTransport::Opened ChannelTransport::open_slot(const Request& request,
 void ChannelTransport::fill(abi::Frame& frame, const Request& request, const Slot& slot,
                             std::byte* to) noexcept {
   frame = {};
-  frame.correlation = slot.correlation;
+  frame.correlation = slot.correlation.load(std::memory_order_relaxed);
   frame.opcode = request.opcode;
   frame.parent = request.context.correlation;
   std::memcpy(frame.trace_id, request.context.trace.trace_id, sizeof frame.trace_id);
@@ -232,7 +243,8 @@ ChannelTransport::Slot& ChannelTransport::take_slot(const Sent& how) noexcept {
   Slot& slot = slots_[index];
   slot.reason = nullptr;
   slot.deadline_ns = how.deadline_ns + kGraceNs;
-  slot.correlation = (++calls_made_ << 6) | index;
+  slot.correlation.store((++calls_made_ << 6) | index, std::memory_order_relaxed);
+  copied_ += how.bytes;
   return slot;
 }
 
@@ -240,6 +252,7 @@ ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, co
                                                       Slot*& slot) noexcept {
   std::byte* to = nullptr;
   std::unique_lock lock(mutex_);
+  collect();
   ChannelEpoch* const epoch = &current();
   if (how.only_in != 0 && (epoch->serial != how.only_in || epoch->is_over())) {
     return Missing::kSession;
@@ -276,7 +289,6 @@ ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, co
   }
   fill(slot->request, request, *slot, to);
   slot->request.timeout_ns = how.timeout_ns;
-  copied_.fetch_add(how.bytes, std::memory_order_relaxed);  // a figure: orders nothing
   if (is_large) {
     lock.lock();
     // Others published in between, or another base took over.
@@ -291,26 +303,55 @@ ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, co
   // Release: the slot's fields come before; partner: the leader's load when the answer comes.
   slot->state.store(SlotState::kPending, std::memory_order_release);
   publish(*epoch, slot->request);
-  lock.unlock();
-  if (how.sending == Sending::kNow) {
-    ring(*epoch);  // the slot keeps it
-  } else {
-    is_unrung_.store(true);  // after publishing; partner: flush()
+  if (how.sending == Sending::kLater) {
+    is_unrung_.store(true, std::memory_order_relaxed);  // before the lock is given back
+    // In groups, so that a base that polls can begin, and the index's line does not travel for each
+    // frame. Release: the frames come before; partner: the base's load.
+    if (epoch->tail % kFramesPerAnnouncement == 0) {
+      epoch->up().request_tail.store(epoch->tail, std::memory_order_release);
+    }
+    return Missing::kNothing;
   }
+  announce(*epoch);
+  lock.unlock();
+  ring(*epoch);  // the slot keeps it
   return Missing::kNothing;
 }
 
 Answer ChannelTransport::finish(Slot& slot) noexcept {
-  const abi::Frame& frame = slot.answer;
+  const AnswerFrame& frame = slot.answer;
   const ChannelEpoch& epoch = *epochs_[slot.place];
   Answer answer{.status = frame.status <= kStatusMax ? Status{frame.status} : Status::kUnknown,
                 .metadata = resolve(epoch, frame.metadata),
                 .payload = resolve(epoch, frame.payload),
-                .lease = pack_lease(epoch, frame),
+                .lease = pack_lease(epoch, frame.lease, frame.lease_generation),
                 .reason = slot.reason};
-  const std::lock_guard lock(mutex_);
-  free_slot(slot);
+  put_away(slot);
   return answer;
+}
+
+void ChannelTransport::put_away(Slot& slot) noexcept {
+  const ChannelEpoch* const epoch = epochs_[slot.place].get();
+  slot.state.store(SlotState::kFree, std::memory_order_relaxed);
+  // seq_cst: all use of the slot comes before; partner: collect(). And before the look at the
+  // current epoch, as in end_event(): the last one to hold an old epoch retires it.
+  put_away_.fetch_or(uint64_t{1} << (&slot - slots_.data()));
+  if (epoch != current_.load()) {
+    const std::lock_guard lock(mutex_);
+    retire_unheld();
+  }
+}
+
+void ChannelTransport::collect() noexcept {
+  // seq_cst: in retire_unheld() after the store of another current epoch; partner: put_away().
+  if (put_away_.load() == 0) {
+    return;
+  }
+  for (uint64_t left = put_away_.exchange(0); left != 0; left &= left - 1) {
+    const Slot& slot = slots_[static_cast<size_t>(std::countr_zero(left))];
+    give({.range = slot.memory, .place = slot.place});
+    free_slots_ |= left & -left;
+  }
 }
 
 host::Counters ChannelTransport::counters() const noexcept {
@@ -319,7 +360,7 @@ host::Counters ChannelTransport::counters() const noexcept {
           .events = events_taken_.load(std::memory_order_relaxed),
           .doorbells_sent = doorbells_.load(std::memory_order_relaxed),
           .sleeps = sleeps_.load(std::memory_order_relaxed),
-          .bytes_copied = copied_.load(std::memory_order_relaxed)};
+          .bytes_copied = copied_};
 }
 
 }  // namespace rtsup::sdk

@@ -96,6 +96,7 @@ bool ChannelTransport::move_to(Delivery& delivery) noexcept {
       is_forgotten_.store(true);
     }
     settle_calls(old, planned, false);
+    announce(fresh);
     fresh.regions.acknowledge();  // rings as well, for what was published again
     retire_unheld();
     serial_.store(fresh.serial);
@@ -116,6 +117,7 @@ void ChannelTransport::close() noexcept {
 // ---- calls without an answer ----
 
 void ChannelTransport::settle_calls(const ChannelEpoch& old, bool planned, bool closed) noexcept {
+  collect();
   const uint64_t taken = old.down().up_head.load(std::memory_order_acquire);
   std::array<Slot*, abi::kRingFrames> open{};
   size_t count = 0;
@@ -153,8 +155,7 @@ void ChannelTransport::settle(Slot& slot, uint64_t taken, bool planned, bool clo
 }
 
 void ChannelTransport::end_call(Slot& slot, Status status, const char* reason) noexcept {
-  slot.answer = {};
-  slot.answer.status = static_cast<uint8_t>(status);
+  slot.answer = {.status = static_cast<uint8_t>(status), .metadata = {}, .payload = {}};
   slot.reason = reason;
   auto pending = SlotState::kPending;
   if (!slot.state.compare_exchange_strong(pending, SlotState::kDone)) {
@@ -166,6 +167,7 @@ ChannelTransport::Missing ChannelTransport::publish_again(Slot& slot) noexcept {
   ChannelEpoch& from = *epochs_[slot.place];
   ChannelEpoch& to = current();
   const uint64_t now = now_ns();
+  collect();
   if (!to.has_ring_room()) {
     return Missing::kRingRoom;
   }
@@ -209,8 +211,8 @@ void ChannelTransport::give(const Memory& memory) noexcept {
 // ---- what is left of bases before ----
 
 bool ChannelTransport::is_held(const ChannelEpoch& epoch) const noexcept {
-  if (epoch.rooms != 0 || epoch.events.load(std::memory_order_acquire) != 0 ||
-      epoch.holds_leases()) {
+  // seq_cst: after the store of another current epoch; partner: end_event().
+  if (epoch.rooms != 0 || epoch.events.load() != 0 || epoch.holds_leases()) {
     return true;
   }
   for (size_t i = 0; i < slots_.size(); ++i) {
@@ -222,6 +224,7 @@ bool ChannelTransport::is_held(const ChannelEpoch& epoch) const noexcept {
 }
 
 void ChannelTransport::retire_unheld() noexcept {
+  collect();
   for (const auto& epoch : epochs_) {
     if (epoch && !epoch->is_retired && epoch.get() != &current() && !is_held(*epoch)) {
       epoch->retire();

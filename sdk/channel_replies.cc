@@ -35,6 +35,7 @@ std::optional<ChannelTransport::Memory> ChannelTransport::take_memory(uint32_t b
     }
     {
       const std::lock_guard lock(mutex_);
+      collect();
       ChannelEpoch& epoch = current();
       if (const auto taken = epoch.take(bytes)) {
         epoch.rooms += keep == Keep::kRoom ? 1 : 0;
@@ -45,6 +46,7 @@ std::optional<ChannelTransport::Memory> ChannelTransport::take_memory(uint32_t b
     if (now >= deadline_ns || closed_.load()) {
       return std::nullopt;
     }
+    flush();  // what was begun may hold it
     pause(std::min(deadline_ns, now + kRoomPollNs));
   }
 }
@@ -80,7 +82,6 @@ void ChannelTransport::drop_room(const ReplyRoom& room) noexcept {
 
 void ChannelTransport::reply(const Event& event, Status status, Bytes metadata,
                              const ReplyRoom& room, size_t payload_bytes) noexcept {
-  copied_.fetch_add(payload_bytes, std::memory_order_relaxed);  // a figure: orders nothing
   if (!publish_answer({.correlation = event.context.correlation,
                        .session = event.context.session,
                        .status = status,
@@ -95,11 +96,12 @@ void ChannelTransport::reply(const Event& event, Status status, Bytes metadata,
 }
 
 void ChannelTransport::end_event(uint32_t place) noexcept {
-  ChannelEpoch& epoch = *epochs_[place];
-  const bool is_old = &epoch != &current();
-  // Release: every read of the event's bytes comes before; partner: is_held()'s acquire load.
-  epoch.events.fetch_sub(1, std::memory_order_release);
-  if (is_old) {  // it may be unmapped from now on
+  ChannelEpoch* const epoch = epochs_[place].get();
+  // Every read of the event's bytes comes before, the look at the current epoch after: seq_cst.
+  // Partner: is_held()'s load after move_to()'s store. One of the two sees the other, so that the
+  // last one retires what is old.
+  epoch->events.fetch_sub(1);
+  if (epoch != current_.load()) {  // it may be unmapped, and its place taken, from now on
     const std::lock_guard lock(mutex_);
     retire_unheld();
   }
@@ -142,6 +144,7 @@ bool ChannelTransport::publish_answer(const Reply& reply) noexcept {
     if (closed_.load() || stopping_.load()) {
       return false;
     }
+    flush();
     // Not wait(): the leader itself comes here with the answer to a window offer.
     sys::futex_wait(progress_, progress_.load(), kRoomPollNs);
   }
@@ -161,7 +164,9 @@ bool ChannelTransport::try_publish_answer(const Reply& reply, abi::Frame& frame,
   epoch.memory.give_after(epoch.tail, table.range);
   epoch.memory.give_after(epoch.tail, reply.payload);
   epoch.rooms -= reply.rooms;
+  copied_ += reply.payload_bytes;
   publish(epoch, frame);
+  announce(epoch);
   in = &epoch;
   return true;
 }

@@ -43,10 +43,10 @@ std::unique_ptr<ChannelTransport> ChannelTransport::create(Regions regions) {
 }
 
 // Generation, the epoch's place, and the number of the lease from 1 on; 0 = none.
-uint64_t ChannelTransport::pack_lease(const ChannelEpoch& epoch, const abi::Frame& frame) noexcept {
-  return frame.lease >= abi::kLeases
-             ? 0
-             : (uint64_t{frame.lease_generation} << 32) | (epoch.place << 8) | (frame.lease + 1);
+uint64_t ChannelTransport::pack_lease(const ChannelEpoch& epoch, uint32_t lease,
+                                      uint32_t generation) noexcept {
+  return lease >= abi::kLeases ? 0
+                               : (uint64_t{generation} << 32) | (epoch.place << 8) | (lease + 1);
 }
 
 // ---- the up ring ----
@@ -55,17 +55,17 @@ void ChannelTransport::publish(ChannelEpoch& epoch, abi::Frame& frame) noexcept 
   frame.sequence = epoch.tail;
   abi::copy_once(epoch.regions.up_slot(epoch.tail), &frame, sizeof frame);
   ++epoch.tail;
-  // seq_cst: orders the frame and its bytes before the index, and the index before ring()'s look at
-  // the sleep flags.
+}
+
+void ChannelTransport::announce(ChannelEpoch& epoch) noexcept {
+  // Relaxed: the lock orders it. Who announces rings.
+  is_unrung_.store(false, std::memory_order_relaxed);
+  // seq_cst: orders the frames and their bytes before the index, and the index before ring()'s look
+  // at the sleep flags.
   epoch.up().request_tail.store(epoch.tail);
 }
 
 void ChannelTransport::ring(ChannelEpoch& epoch) noexcept {
-  // Before the look at the flags: who publishes after this rings again; partner: flush(). A value
-  // that is late costs a needless flush().
-  if (is_unrung_.load(std::memory_order_relaxed)) {
-    is_unrung_.store(false);
-  }
   if (epoch.regions.shard_page().asleep.load() != 0 || epoch.down().hot.load() == 0) {
     doorbells_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
     static_cast<void>(epoch.regions.doorbell.notify());
@@ -89,7 +89,7 @@ void ChannelTransport::release(uint64_t lease) noexcept {
 }
 
 void ChannelTransport::give_back(const abi::Frame& frame) noexcept {
-  release(pack_lease(current(), frame));
+  release(pack_lease(current(), frame.lease, frame.lease_generation));
 }
 
 // ---- waiting ----
@@ -285,11 +285,11 @@ void ChannelTransport::take_answer(const abi::Frame& frame) noexcept {
   Slot& slot = slots_[frame.correlation & (abi::kRingFrames - 1)];
   const SlotState state = slot.state.load();
   if ((state != SlotState::kPending && state != SlotState::kAbandoned) ||
-      slot.correlation != frame.correlation) {
+      slot.correlation.load(std::memory_order_relaxed) != frame.correlation) {
     give_back(frame);
     return;
   }
-  slot.answer = frame;
+  slot.answer = {frame.status, frame.lease, frame.lease_generation, frame.metadata, frame.payload};
   auto pending = SlotState::kPending;
   if (!slot.state.compare_exchange_strong(pending, SlotState::kDone)) {
     give_back(frame);  // its caller has left
@@ -343,15 +343,16 @@ bool ChannelTransport::take_event(Event& event) noexcept {
   const abi::Frame& frame = queued.frame;
   const ChannelEpoch& epoch = *epochs_[queued.place];  // kept by the event
   if (&epoch != &current()) {
-    release(pack_lease(epoch, frame));
+    release(pack_lease(epoch, frame.lease, frame.lease_generation));
     end_event(queued.place);
     return false;
   }
-  events_taken_.fetch_add(1, std::memory_order_relaxed);  // a figure: orders nothing
+  // Relaxed: a figure, changed by this thread alone.
+  events_taken_.store(events_taken_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   event = Event{.opcode = frame.opcode,
                 .metadata = resolve(epoch, frame.metadata),
                 .payload = resolve(epoch, frame.payload),
-                .lease = pack_lease(epoch, frame),
+                .lease = pack_lease(epoch, frame.lease, frame.lease_generation),
                 .timeout_ns = frame.timeout_ns};
   event.place = queued.place;
   event.context.session = epoch.serial;

@@ -55,14 +55,23 @@ class ChannelTransport final : public Transport {
  private:
   // kLost: its base is gone, and its caller is to publish it again.
   enum class SlotState : uint32_t { kFree, kPending, kDone, kAbandoned, kLost };
+  // What counts of an answer's frame.
+  struct AnswerFrame {
+    uint8_t status = 0;
+    uint32_t lease = abi::kNoLease;
+    uint32_t lease_generation = 0;
+    abi::Range metadata;
+    abi::Range payload;
+  };
   // One unanswered request. `state` goes to kDone by the leader (seq_cst, so that a follower that
   // has announced itself is seen); partner: the caller's load before it sleeps.
   struct Slot {
     std::atomic<SlotState> state{SlotState::kFree};
-    uint64_t correlation = 0;
+    // Relaxed: it comes before the state, and names one call for ever.
+    std::atomic<uint64_t> correlation{0};
     uint64_t deadline_ns = 0;  // until when its caller waits
     abi::Frame request;        // as published
-    abi::Frame answer;
+    AnswerFrame answer;
     const char* reason = nullptr;  // of an answer that is the library's own
     uint32_t place = 0;            // of the epoch that it was published in
     UpRange memory;                // in that epoch
@@ -127,7 +136,7 @@ class ChannelTransport final : public Transport {
   Opened open_slot(const Request& request, Sending sending, uint32_t only_in = 0) noexcept;
   // A call about a window: what it says of one session would break a rule in the next.
   Answer call_in(const OneSession& session, const Request& request) noexcept;
-  Opened open_slot(const Request& request, const Sent& how) noexcept;
+  Opened open_slot(const Request& request, Sent how) noexcept;
   Slot& take_slot(const Sent& how) noexcept;
   Missing try_begin(const Request& request, const Sent& how, Slot*& slot) noexcept;
   static void fill(abi::Frame& frame, const Request& request, const Slot& slot,
@@ -138,8 +147,11 @@ class ChannelTransport final : public Transport {
   Answer finish(Slot& slot) noexcept;
 
   // The up ring.
-  static uint64_t pack_lease(const ChannelEpoch& epoch, const abi::Frame& frame) noexcept;
+  static uint64_t pack_lease(const ChannelEpoch& epoch, uint32_t lease,
+                             uint32_t generation) noexcept;
+  // Puts the frame into the ring; announce() tells the base, ring() wakes it.
   static void publish(ChannelEpoch& epoch, abi::Frame& frame) noexcept;
+  void announce(ChannelEpoch& epoch) noexcept;
   // The epoch must be kept: by the lock, the lead, or something held in it.
   void ring(ChannelEpoch& epoch) noexcept;
   void give_back(const abi::Frame& frame) noexcept;  // the leader's
@@ -174,6 +186,8 @@ class ChannelTransport final : public Transport {
   void settle(Slot& slot, uint64_t taken, bool planned, bool closed) noexcept;
   void end_call(Slot& slot, Status status, const char* reason) noexcept;
   void free_slot(Slot& slot) noexcept;
+  void put_away(Slot& slot) noexcept;  // without the lock: for collect()
+  void collect() noexcept;             // under the lock
   Missing publish_again(Slot& slot) noexcept;
   bool is_held(const ChannelEpoch& epoch) const noexcept;
   void retire_unheld() noexcept;
@@ -199,14 +213,19 @@ class ChannelTransport final : public Transport {
                // fields
   uint64_t free_slots_ = ~uint64_t{0};
   uint64_t calls_made_ = 0;
+  uint64_t copied_ = 0;
   std::array<Slot, abi::kRingFrames> slots_;
 
   std::atomic<bool> leading_{
       false};  // acquire/release: passes what only the leader touches from thread to thread
   std::atomic<uint32_t> followers_{
       0};  // seq_cst; with progress_ and leading_ the Dekker pattern between leader and followers
-  std::atomic<uint32_t> progress_{0};   // the followers' futex word
-  std::atomic<bool> is_unrung_{false};  // a request was published and nobody rang since; seq_cst
+  std::atomic<uint32_t> progress_{0};  // the followers' futex word
+  // Something was published that the base was not rung for. Changed under the lock.
+  std::atomic<bool> is_unrung_{false};
+  // Slots whose callers are done with them, one bit each: the lock that the next call takes anyway
+  // is enough for all.
+  std::atomic<uint64_t> put_away_{0};
   std::atomic<bool> closed_{false};
   std::atomic<bool> stopping_{false};
   abi::SpinGovernor spin_;  // the leader's
@@ -229,7 +248,6 @@ class ChannelTransport final : public Transport {
 
   std::atomic<uint64_t> doorbells_{0};
   std::atomic<uint64_t> sleeps_{0};
-  std::atomic<uint64_t> copied_{0};
   std::atomic<uint64_t> events_taken_{0};
 };
 

@@ -52,6 +52,7 @@ Answer ChannelTransport::ensure_window(uint32_t bytes, uint64_t deadline_ns) noe
     uint32_t released = 0;
     {
       const std::lock_guard lock(mutex_);
+      collect();
       UpMemory& memory = current().memory;
       session = {.serial = current().serial, .epoch = current().regions.epoch};
       if (memory.has_window(bytes)) {

@@ -47,11 +47,10 @@ PairsOffset encode_metadata(Builder& builder, const rtsup_options& options) {
   return builder.CreateVector(pairs);
 }
 
-Request request_of(uint16_t opcode, const Builder& table, Bytes payload,
-                   const rtsup_options& options) noexcept {
-  return {.opcode = opcode,
-          .metadata = std::as_bytes(std::span(table.GetBufferPointer(), table.GetSize())),
-          .payload = payload,
+Request request_of(const Message& message, const rtsup_options& options) noexcept {
+  return {.opcode = message.opcode,
+          .metadata = message.table,
+          .payload = message.payload,
           .timeout_ns = options.timeout_ns,
           .context = current_event()};
 }
@@ -71,11 +70,10 @@ void hand_out(const Answer& answer, rtsup_answer& filled) noexcept {
   }
 }
 
-Answer send(uint16_t opcode, const Builder& table, Bytes payload, const rtsup_options& options,
-            rtsup_answer& filled) noexcept {
+Answer send(const Message& message, const rtsup_options& options, rtsup_answer& filled) noexcept {
   Answer answer{.status = Status::kUnavailable, .reason = "NOT_ATTACHED"};
   if (Transport* base = transport(); base != nullptr) {
-    answer = base->call(request_of(opcode, table, payload, options));
+    answer = base->call(request_of(message, options));
   }
   hand_out(answer, filled);
   return answer;

@@ -40,16 +40,21 @@ PairsOffset encode_metadata(Builder& builder,
 template <typename Struct>
 Struct read_struct(const Struct* given) noexcept {
   Struct whole{};
-  if (given != nullptr) {
-    std::memcpy(&whole, given, given->size < sizeof whole ? given->size : sizeof whole);
+  if (given != nullptr && given->size >= sizeof whole) {
+    whole = *given;
+  } else if (given != nullptr) {
+    std::memcpy(&whole, given, given->size);
   }
   whole.size = sizeof whole;
   return whole;
 }
 template <typename Struct>
 void write_struct(const Struct& whole, Struct* given) noexcept {
-  const size_t size = given->size < sizeof whole ? given->size : sizeof whole;
-  if (size > sizeof(size_t)) {
+  const size_t size = given->size;
+  if (size >= sizeof whole) {
+    *given = whole;
+    given->size = size;
+  } else if (size > sizeof(size_t)) {
     std::memcpy(reinterpret_cast<char*>(given) + sizeof(size_t),
                 reinterpret_cast<const char*>(&whole) + sizeof(size_t), size - sizeof(size_t));
   }
@@ -63,25 +68,48 @@ inline rtsup_string raw(const flatbuffers::String* text) noexcept {
   return text == nullptr ? rtsup_string{nullptr, 0} : rtsup_string{text->c_str(), text->size()};
 }
 
-// The finished table as a request of this thread's event.
-Request request_of(uint16_t opcode, const Builder& table, Bytes payload,
-                   const rtsup_options& options) noexcept;
+inline Bytes bytes_of(const Builder& table) noexcept {
+  return std::as_bytes(std::span(table.GetBufferPointer(), table.GetSize()));
+}
+// What is sent: a finished table, and the payload beside it.
+struct Message {
+  uint16_t opcode = 0;
+  Bytes table = {};
+  Bytes payload = {};
+};
+// As a request of this thread's event.
+Request request_of(const Message& message, const rtsup_options& options) noexcept;
 // Handle and data of an answer, or its reason and message.
 void hand_out(const Answer& answer, rtsup_answer& filled) noexcept;
-// Sends the finished table and fills `filled`: handle, data, and reason and message when it failed.
-Answer send(uint16_t opcode, const Builder& table, Bytes payload, const rtsup_options& options,
-            rtsup_answer& filled) noexcept;
-// What goes on around every call: no answer struct is needed, older ones are filled as far as they
-// reach, and bad_alloc (the only thing the encoder throws) does not get out.
+// Sends it and fills `filled`: handle, data, and reason and message when it failed.
+Answer send(const Message& message, const rtsup_options& options, rtsup_answer& filled) noexcept;
+inline Answer send(uint16_t opcode, const Builder& table, Bytes payload,
+                   const rtsup_options& options, rtsup_answer& filled) noexcept {
+  return send({opcode, bytes_of(table), payload}, options, filled);
+}
+// Fills an answer of this library's own size, whatever the call does. bad_alloc (the only thing the
+// encoder throws) does not get out.
 template <typename Call>
-int guarded(rtsup_answer* given, const Call& call) noexcept {
-  auto filled = RTSUP_INIT(rtsup_answer);
-  int status = RTSUP_RESOURCE_EXHAUSTED;
+int guarded_into(rtsup_answer& filled, const Call& call) noexcept {
   try {
-    status = static_cast<int>(call(filled));
+    return static_cast<int>(call(filled));
   } catch (...) {
     filled.reason = RTSUP_LITERAL("NO_MEMORY");
+    return RTSUP_RESOURCE_EXHAUSTED;
   }
+}
+// What goes on around every call: no answer struct is needed, and older ones are filled as far as
+// they reach.
+template <typename Call>
+int guarded(rtsup_answer* given, const Call& call) noexcept {
+  if (given != nullptr && given->size >= sizeof *given) {
+    const size_t size = given->size;
+    *given = RTSUP_INIT(rtsup_answer);
+    given->size = size;
+    return guarded_into(*given, call);
+  }
+  auto filled = RTSUP_INIT(rtsup_answer);
+  const int status = guarded_into(filled, call);
   if (given != nullptr) {
     write_struct(filled, given);
   } else {

@@ -18,6 +18,13 @@ Result<void> control(int epoll, int operation, int fd, uint32_t events, uint64_t
   return {};
 }
 
+int size_of(std::span<epoll_event> events) noexcept { return static_cast<int>(events.size()); }
+
+int wait_for(int epoll, std::span<epoll_event> events, int64_t left_ns) noexcept {
+  const timespec limit{.tv_sec = left_ns / 1'000'000'000, .tv_nsec = left_ns % 1'000'000'000};
+  return ::epoll_pwait2(epoll, events.data(), size_of(events), &limit, nullptr);
+}
+
 }  // namespace
 
 Result<Epoll> Epoll::create() noexcept {
@@ -44,20 +51,21 @@ Result<void> Epoll::remove(int fd) const noexcept {
 
 Result<std::span<epoll_event>> Epoll::wait(std::span<epoll_event> events,
                                            std::chrono::nanoseconds timeout) const noexcept {
-  const bool forever = timeout == kWaitForever;
-  const int64_t end_ns = forever ? 0 : monotonic_ns() + std::max<int64_t>(timeout.count(), 0);
-  int64_t left_ns = forever ? 0 : std::max<int64_t>(timeout.count(), 0);
+  // Without a time, or with none left, plain epoll_wait(2): no look at the clock, nothing copied.
+  const bool is_timed = timeout != kWaitForever && timeout.count() > 0;
+  const int64_t end_ns = is_timed ? monotonic_ns() + timeout.count() : 0;
+  int64_t left_ns = is_timed ? timeout.count() : 0;
   while (true) {
-    const timespec limit{.tv_sec = left_ns / 1'000'000'000, .tv_nsec = left_ns % 1'000'000'000};
-    const int count = ::epoll_pwait2(fd_.get(), events.data(), static_cast<int>(events.size()),
-                                     forever ? nullptr : &limit, nullptr);
+    const int count = is_timed ? wait_for(fd_.get(), events, left_ns)
+                               : ::epoll_wait(fd_.get(), events.data(), size_of(events),
+                                              timeout == kWaitForever ? -1 : 0);
     if (count >= 0) {
       return events.first(static_cast<size_t>(count));
     }
     if (errno != EINTR) {
       return sys_error(Step::kEpollWait);
     }
-    left_ns = forever ? 0 : std::max<int64_t>(end_ns - monotonic_ns(), 0);
+    left_ns = is_timed ? std::max<int64_t>(end_ns - monotonic_ns(), 0) : 0;
   }
 }
 

@@ -16,9 +16,16 @@ namespace {
 constexpr uint16_t kStateService = 0x0100;
 constexpr uint16_t kPubsubService = 0x0300;
 constexpr uint16_t kOperationMask = 0x00FF;
+// Up to so many are sooner compared than searched.
+constexpr size_t kFewRows = 8;
 
 template <typename Row>
 const Row* find_by_name(const std::vector<Row>& rows, std::string_view name) noexcept {
+  if (rows.size() <= kFewRows) {
+    const auto found =
+        std::find_if(rows.begin(), rows.end(), [name](const Row& row) { return row.name == name; });
+    return found != rows.end() ? &*found : nullptr;
+  }
   const auto found =
       std::lower_bound(rows.begin(), rows.end(), name,
                        [](const Row& row, std::string_view wanted) { return row.name < wanted; });

@@ -39,6 +39,9 @@ bool KeySet::contains(std::string_view key) const noexcept {
 // between a prefix and a key that starts with it starts with the prefix too, and compile() dropped
 // those.
 const std::string* KeySet::prefix_of(std::string_view key) const noexcept {
+  if (prefixes_.size() == 1) {
+    return key.starts_with(prefixes_.front()) ? &prefixes_.front() : nullptr;
+  }
   const auto after = std::upper_bound(prefixes_.begin(), prefixes_.end(), key, std::less<>());
   if (after == prefixes_.begin()) {
     return nullptr;

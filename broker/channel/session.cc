@@ -65,6 +65,7 @@ Session::Session(ShardCore& core, Attachment attachment, sys::ReadableRegion up,
       calls_(std::make_unique<SessionCall[]>(kCalls)) {
   for (uint32_t i = 0; i < kCalls; ++i) {
     calls_[i].session_ = this;
+    calls_[i].principal_ = &principal_;
     free_calls_[i] = static_cast<uint16_t>(kCalls - 1 - i);
   }
   for (EventSlot& slot : events_) {

@@ -172,6 +172,7 @@ class Session final : public Endpoint {
   void open_page(uint16_t abi_minor);
   void close_page() noexcept;
   bool take_frame();
+  bool look_at_tail();
   void pass_frame() noexcept;
   bool check_frame(const abi::Frame& frame);
   void expect_lines() const noexcept;
@@ -187,12 +188,12 @@ class Session final : public Endpoint {
 
   // Answering (session_answer.cc).
   void answer(SessionCall& call, Status status, std::span<const std::byte> metadata,
-              const Body& body, ValueRef* value);
+              const Body& body, const ValueRef* value);
   void answer_reason(SessionCall& call, abi::Reason reason);
   void call_expired(SessionCall& call);
   void let_go(SessionCall& call);
   void park(SessionCall& call, Status status, std::span<const std::byte> metadata, const Body& body,
-            ValueRef* value);
+            const ValueRef* value);
   void park_reason(SessionCall& call, abi::Reason reason);
   void drop_parked(SessionCall& call) noexcept;
   bool send_parked(SessionCall& call);
@@ -261,6 +262,7 @@ class Session final : public Endpoint {
   // Rule 1: these private copies are the truth, what stands in shared memory is only their
   // publication.
   uint64_t up_head_ = 0;    // frames of up taken
+  uint64_t up_tail_ = 0;    // frames of up that this take_up() may take
   uint64_t tail_ = 0;       // frames of down published
   uint64_t down_head_ = 0;  // frames of down that the worker has taken, as last accepted
   DownMemory memory_;

@@ -8,15 +8,19 @@
 namespace rtsup::broker::channel {
 namespace {
 
+// Answers that are published without a word to the worker, until the turn's end.
+constexpr uint64_t kFramesPerAnnouncement = 8;
 constexpr uint64_t kRetryNs = 500'000;
-// Answers that wait for room may hold so much of the base's memory a session.
+// So many leases may be held before the base looks for those that were given back.
+constexpr uint32_t kHeldLeases = 16;
+// Answers that wait for room may hold so much of the base's memory a session; values that the store
+// holds anyway apart.
 constexpr size_t kParkedBytesMax = 2 * size_t{abi::kPayloadBytesMax};
 
 }  // namespace
 
-const Principal& SessionCall::principal() const noexcept { return session_->principal_; }
-
-void SessionCall::answer(Status status, std::span<const std::byte> metadata, ValueRef value) {
+void SessionCall::answer(Status status, std::span<const std::byte> metadata,
+                         const ValueRef& value) {
   session_->answer(*this, status, metadata, {.bytes = value.bytes()}, &value);
 }
 
@@ -32,7 +36,7 @@ void SessionCall::answer_from(Status status, std::span<const std::byte> metadata
 void SessionCall::expired() { session_->call_expired(*this); }
 
 void Session::answer(SessionCall& call, Status status, std::span<const std::byte> metadata,
-                     const Body& body, ValueRef* value) {
+                     const Body& body, const ValueRef* value) {
   core_.deadlines.disarm(call);
   if (call.is_unanswered_ && state_ < State::kEnded && !call.is_parked_) {
     if (core_.now_ns > call.deadline_ns_) {
@@ -126,7 +130,7 @@ void Session::call_expired(SessionCall& call) {
 // ---- waiting for room ----
 
 void Session::park(SessionCall& call, Status status, std::span<const std::byte> metadata,
-                   const Body& body, ValueRef* value) {
+                   const Body& body, const ValueRef* value) {
   const size_t bytes = metadata.size() + body.size();
   if (parked_bytes_ + bytes > kParkedBytesMax) {
     park_reason(call, abi::Reason::kTooManyCalls);
@@ -137,7 +141,7 @@ void Session::park(SessionCall& call, Status status, std::span<const std::byte> 
     return;
   }
   ValueRef table = ValueRef::copy_of(metadata);
-  ValueRef payload = value != nullptr ? std::move(*value) : ValueRef::make(body.size());
+  ValueRef payload = value != nullptr ? *value : ValueRef::make(body.size());
   if (table.size() != metadata.size() || payload.size() != body.size()) {
     call.parked_charge_.reset();
     park_reason(call, abi::Reason::kNoMemory);
@@ -288,8 +292,9 @@ bool Session::reclaim() {
 }
 
 std::optional<Lease> Session::take_lease(uint32_t bytes) {
-  // Once for all that is published until the next flush: it looks at every lease that is held.
-  if (!std::exchange(has_reclaimed_, true) && !reclaim()) {
+  // Once for all that is published until the next flush, and only when there is much to take back:
+  // it looks at every lease that is held, on lines that the worker writes.
+  if (memory_.held() >= kHeldLeases && !std::exchange(has_reclaimed_, true) && !reclaim()) {
     return std::nullopt;
   }
   auto lease = memory_.take(bytes);
@@ -350,16 +355,18 @@ void Session::publish_frame(abi::Frame& frame) {
   const size_t slot = abi::kRingOffset + (tail_ & (abi::kRingFrames - 1)) * sizeof(abi::Frame);
   abi::copy_once(down_region_.mapping.bytes().data() + slot, &frame, sizeof frame);
   ++tail_;
-  // Release: frame and bytes come before the index; partner: the worker's acquire load. That it
-  // comes before the look at the worker's sleep flag is ring_worker()'s to see to, once for many.
-  down_.response_tail.store(tail_, std::memory_order_release);
+  // Mostly the worker learns of it from ring_worker(), once for many; of a large group sooner.
+  // Release: frame and bytes come before the index; partner: the worker's acquire load.
+  if (tail_ % kFramesPerAnnouncement == 0) {
+    down_.response_tail.store(tail_, std::memory_order_release);
+  }
   needs_ring_ = true;
   make_dirty();
 }
 
 void Session::ring_worker() {
-  // seq_cst: the index comes before the look at the sleep flag; partner: the worker's look at the
-  // index after it set the flag.
+  // seq_cst: frames and bytes come before the index, and the index before the look at the sleep
+  // flag; partner: the worker's look at the index after it set the flag.
   down_.response_tail.store(tail_);
   if (state_ < State::kEnded && up_.is_asleep()) {
     ++meters_.doorbells_sent;

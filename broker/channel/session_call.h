@@ -86,9 +86,6 @@ class Session;
 // session until the answer is sent: both must be over before the place is used again.
 class SessionCall final : public Call, public Deadline, public LongCopy {
  public:
-  [[nodiscard]] const abi::Operation& operation() const noexcept override { return *operation_; }
-  [[nodiscard]] const Principal& principal() const noexcept override;
-  [[nodiscard]] std::span<const std::byte> metadata() const noexcept override { return metadata_; }
   [[nodiscard]] const Payload& payload() const noexcept override { return payload_; }
   [[nodiscard]] uint64_t deadline_ns() const noexcept override { return deadline_ns_; }
   [[nodiscard]] uint32_t depth() const noexcept override { return depth_; }
@@ -97,7 +94,7 @@ class SessionCall final : public Call, public Deadline, public LongCopy {
   Fetch fetch_payload() override;
   bool copy_part() override;
   void count_time(uint64_t ns) noexcept override;
-  void answer(Status status, std::span<const std::byte> metadata, ValueRef value) override;
+  void answer(Status status, std::span<const std::byte> metadata, const ValueRef& value) override;
   void answer_from(Status status, std::span<const std::byte> metadata,
                    const Payload& payload) override;
   void expired() override;
@@ -105,11 +102,9 @@ class SessionCall final : public Call, public Deadline, public LongCopy {
  private:
   friend class Session;
   Session* session_ = nullptr;
-  const abi::Operation* operation_ = nullptr;
   uint64_t correlation_ = 0;
   uint64_t deadline_ns_ = 0;
   uint32_t depth_ = 0;
-  std::span<const std::byte> metadata_;  // in the session's private memory
   RegionPayload payload_;
   bool is_held_ = false;        // by a service
   bool is_unanswered_ = false;  // the worker waits for it

@@ -40,6 +40,7 @@ void Session::hand_over() noexcept {
   // Before the next broker can change what stands there.
   close_page();
   if (state_ < State::kEnded && unanswered_ == 0) {
+    down_.response_tail.store(tail_, std::memory_order_release);  // the last group of answers
     // seq_cst: after up_head and the last answer; partner: the worker's load before it publishes.
     down_.handed_over.store(1);
   }

@@ -3,6 +3,7 @@
 #include <flatbuffers/flatbuffers.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "broker/channel/session.h"
 #include "schemas/common_generated.h"
@@ -29,23 +30,32 @@ bool verify_failure(flatbuffers::Verifier& verifier) {
   return verifier.VerifyBuffer<abi::Failure>(nullptr);
 }
 
-bool all_zero(std::span<const uint8_t> bytes) noexcept {
-  return std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == 0; });
+bool has_reserved(const abi::Frame& frame) noexcept {
+  uint64_t words[sizeof frame.reserved1 / sizeof(uint64_t)];
+  static_assert(sizeof words == sizeof frame.reserved1 && std::size(words) == 3);
+  std::memcpy(words, frame.reserved1, sizeof words);
+  const int bytes = frame.reserved0[0] | frame.reserved0[1] | frame.reserved0[2];
+  return (words[0] | words[1] | words[2] | frame.metadata.reserved | frame.payload.reserved) != 0 ||
+         bytes != 0;
 }
 
 }  // namespace
 
 void Session::take_up(uint32_t frames_max) {
-  for (uint32_t i = 0; i < frames_max && has_work(); ++i) {
-    if (!take_frame()) {
-      break;
+  uint32_t left = frames_max;
+  while (left > 0 && has_work() && look_at_tail()) {
+    for (; left > 0 && up_head_ != up_tail_; --left) {
+      if (!take_frame()) {
+        return flush();
+      }
     }
   }
   flush();
 }
 
-// False when the session has ended or must wait.
-bool Session::take_frame() {
+// Once for all frames that it announces: the line travels from the worker's CPU with each look.
+// False when the session has ended.
+bool Session::look_at_tail() {
   const uint64_t tail = up_.request_tail();
   // Also backwards: the difference is then huge, or 0 where has_work() has just seen more.
   const uint64_t advance = tail - up_head_;
@@ -53,6 +63,12 @@ bool Session::take_frame() {
     end(abi::ViolationReason::kIndexJump, tail);
     return false;
   }
+  up_tail_ = tail;
+  return true;
+}
+
+// False when the session has ended or must wait.
+bool Session::take_frame() {
   if (free_call_count_ == 0) {
     waits_ |= kStalled;
     return false;
@@ -100,9 +116,7 @@ bool Session::check_frame(const abi::Frame& frame) {
   const bool is_request = frame.kind == abi::FrameKind::kRequest;
   const bool is_answer = frame.kind == abi::FrameKind::kResponse;
   const bool fits = (is_request && frame.status == 0) || (is_answer && frame.status <= kStatusMax);
-  if (!fits || frame.lease != abi::kNoLease || frame.lease_generation != 0 ||
-      frame.metadata.reserved != 0 || frame.payload.reserved != 0 || !all_zero(frame.reserved0) ||
-      !all_zero(frame.reserved1)) {
+  if (!fits || frame.lease != abi::kNoLease || frame.lease_generation != 0 || has_reserved(frame)) {
     end(abi::ViolationReason::kKind, static_cast<uint64_t>(frame.kind));
     return false;
   }

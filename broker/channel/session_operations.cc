@@ -18,7 +18,9 @@ const Table& table_of(const SessionCall& call) noexcept {
 
 // False when the call belongs to a service.
 bool Session::serve(SessionCall& call) {
-  auto& builder = core_.builder.start();
+  if (call.operation().grant == abi::Grant::kFunction) {
+    return false;
+  }
   switch (call.operation().opcode) {
     case abi::op::kBaseEcho:
       if (call.payload_.size() > kPassedAtOnceMax && call.payload_.value() == nullptr) {
@@ -27,7 +29,8 @@ bool Session::serve(SessionCall& call) {
         }
         return true;
       }
-      call.answer_from(Status::kOk, core_.builder.finish(abi::CreateEchoResponse(builder)),
+      call.answer_from(Status::kOk,
+                       core_.builder.finish(abi::CreateEchoResponse(core_.builder.start())),
                        call.payload());
       return true;
     case abi::op::kSessionReady:

@@ -341,6 +341,9 @@ bool ShardLoop::spin(uint64_t budget_ns) {
     if (core_.now_ns - polled > kPollNs) {
       polled = core_.now_ns;
       poll(std::chrono::nanoseconds(0));
+      if (!core_.dirty.empty()) {
+        return true;  // something was published that no worker has heard of yet
+      }
     }
     if (core_.now_ns - start >= budget_ns) {
       governor_.miss();

@@ -1,5 +1,6 @@
 #include "broker/components/etag.h"
 
+#include <cstring>
 #include <span>
 
 #include "abi/base/check.h"
@@ -22,10 +23,17 @@ uint64_t EtagSource::next() noexcept {
 }
 
 EtagText format_etag(uint64_t etag) noexcept {
-  static constexpr std::string_view kDigits = "0123456789abcdef";
   EtagText text;
-  for (size_t i = 0; i < text.size(); ++i) {
-    text[text.size() - 1 - i] = kDigits[(etag >> (4 * i)) & 15];
+  for (size_t half = 0; half < 2; ++half) {
+    // The digits of 32 bits, one a byte, the first one in the lowest.
+    uint64_t digits = __builtin_bswap32(static_cast<uint32_t>(etag >> (32 - 32 * half)));
+    digits = (digits | digits << 16) & 0x0000FFFF0000FFFF;
+    digits = (digits | digits << 8) & 0x00FF00FF00FF00FF;
+    digits = (digits >> 4 & 0x000F000F000F000F) | (digits & 0x000F000F000F000F) << 8;
+    // 1 in the bytes of a to f, whose letters begin 39 later than the digits would go on.
+    const uint64_t letters = (digits + 0x0606060606060606) >> 4 & 0x0101010101010101;
+    digits += 0x3030303030303030 + letters * 39;
+    std::memcpy(text.data() + 8 * half, &digits, sizeof digits);
   }
   return text;
 }

@@ -40,10 +40,10 @@ enum class Fetch : uint8_t {
 class Call {
  public:
   virtual ~Call() = default;
-  virtual const abi::Operation& operation() const noexcept = 0;
-  virtual const Principal& principal() const noexcept = 0;
+  const abi::Operation& operation() const noexcept { return *operation_; }
+  const Principal& principal() const noexcept { return *principal_; }
   // The request's table: a private copy that the verifier has passed. Valid until the answer.
-  virtual std::span<const std::byte> metadata() const noexcept = 0;
+  std::span<const std::byte> metadata() const noexcept { return metadata_; }
   virtual const Payload& payload() const noexcept = 0;
   // CLOCK_MONOTONIC; never 0. Answers after it are turned into DEADLINE_EXCEEDED by the transport.
   virtual uint64_t deadline_ns() const noexcept = 0;
@@ -62,11 +62,18 @@ class Call {
   // The one answer. `metadata` (the response table, or Failure when status is not OK) is copied
   // before it returns; `value` is kept by reference until it was copied to the caller. The call is
   // gone afterwards.
-  virtual void answer(Status status, std::span<const std::byte> metadata, ValueRef value) = 0;
+  virtual void answer(Status status, std::span<const std::byte> metadata,
+                      const ValueRef& value) = 0;
   // The same with a payload in another session's memory: copied once, before it returns (into the
   // caller's region, or into a Value when there is no room there now).
   virtual void answer_from(Status status, std::span<const std::byte> metadata,
                            const Payload& payload) = 0;
+
+ protected:
+  // Asked for many times a call: set by the transport before anybody sees it.
+  const abi::Operation* operation_ = nullptr;
+  const Principal* principal_ = nullptr;
+  std::span<const std::byte> metadata_;
 };
 
 }  // namespace rtsup::broker

@@ -12,48 +12,9 @@ constexpr bool is_mapped(size_t size) noexcept { return size >= ValueRef::kMappe
 
 }  // namespace
 
-class Value {
- public:
-  // The bytes follow it.
-  Value(size_t size, const MemoryShare& share, bool is_counted) noexcept
-      : owner_(share.account),
-        bytes_(reinterpret_cast<std::byte*>(this + 1), size),
-        budget_(share.budget),
-        is_counted_(is_counted) {}
-  Value(std::shared_ptr<SharedMemory> memory, std::span<std::byte> place, uint32_t owner) noexcept
-      : owner_(owner), bytes_(place), memory_(std::move(memory)) {}
-  ~Value() {
-    if (memory_ != nullptr) {
-      memory_->give_back(bytes_, owner_);
-    }
-  }
-  Value(const Value&) = delete;
-  Value& operator=(const Value&) = delete;
-  std::span<std::byte> bytes() noexcept { return bytes_; }
-  const std::shared_ptr<SharedMemory>& memory() const noexcept { return memory_; }
-  // Relaxed: a count is only added by someone who already holds one.
-  void add() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
-  // acq_rel: orders every use of the bytes before the free; partner is the other holders' own
-  // drop().
-  bool drop() noexcept { return count_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
-  void settle() noexcept {
-    if (std::exchange(is_counted_, false)) {
-      budget_->give(owner_, bytes_.size());
-    }
-  }
-  // The last count is gone.
-  static void free(Value* value) noexcept;
+constinit const std::shared_ptr<SharedMemory> ValueRef::kNoMemory;
 
- private:
-  std::atomic<uint32_t> count_{1};
-  uint32_t owner_ = 0;  // of the place in `memory_`, or the account in `budget_`
-  std::span<std::byte> bytes_;
-  std::shared_ptr<SharedMemory> memory_;
-  MemoryBudget* budget_ = nullptr;
-  bool is_counted_ = false;
-};
-
-void Value::free(Value* value) noexcept {
+void ValueRef::free(Value* value) noexcept {
   const size_t size = value->bytes_.size();
   if (!is_mapped(size) || value->memory_ != nullptr) {
     value->settle();
@@ -71,18 +32,6 @@ void Value::free(Value* value) noexcept {
     budget->leave(address, block);
   } else {
     sys::unmap_private(address, block.bytes);
-  }
-}
-
-ValueRef::ValueRef(const ValueRef& other) noexcept : value_(other.value_) {
-  if (value_ != nullptr) {
-    value_->add();
-  }
-}
-
-ValueRef::~ValueRef() {
-  if (value_ != nullptr && value_->drop()) {
-    Value::free(value_);
   }
 }
 
@@ -118,25 +67,6 @@ ValueRef ValueRef::copy_of(std::span<const std::byte> bytes) noexcept {
     std::memcpy(value.fill().data(), bytes.data(), bytes.size());
   }
   return value;
-}
-
-std::span<const std::byte> ValueRef::bytes() const noexcept {
-  return value_ == nullptr ? std::span<const std::byte>() : value_->bytes();
-}
-
-const std::shared_ptr<SharedMemory>& ValueRef::memory() const noexcept {
-  static const std::shared_ptr<SharedMemory> none;
-  return value_ == nullptr ? none : value_->memory();
-}
-
-void ValueRef::settle() noexcept {
-  if (value_ != nullptr) {
-    value_->settle();
-  }
-}
-
-std::span<std::byte> ValueRef::fill() noexcept {
-  return value_ == nullptr ? std::span<std::byte>() : value_->bytes();
 }
 
 }  // namespace rtsup::broker

@@ -20,18 +20,65 @@
 
 namespace rtsup::broker {
 
-class Value;
+// The bytes, or where they lie. For ValueRef alone.
+class Value {
+ public:
+  // The bytes follow it.
+  Value(size_t size, const MemoryShare& share, bool is_counted) noexcept
+      : owner_(share.account),
+        bytes_(reinterpret_cast<std::byte*>(this + 1), size),
+        budget_(share.budget),
+        is_counted_(is_counted) {}
+  Value(std::shared_ptr<SharedMemory> memory, std::span<std::byte> place, uint32_t owner) noexcept
+      : owner_(owner), bytes_(place), memory_(std::move(memory)) {}
+  ~Value() {
+    if (memory_ != nullptr) {
+      memory_->give_back(bytes_, owner_);
+    }
+  }
+  Value(const Value&) = delete;
+  Value& operator=(const Value&) = delete;
+  [[nodiscard]] std::span<std::byte> bytes() const noexcept { return bytes_; }
+  [[nodiscard]] const std::shared_ptr<SharedMemory>& memory() const noexcept { return memory_; }
+  // Relaxed: a count is only added by someone who already holds one.
+  void add() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
+  // acq_rel: orders every use of the bytes before the free; partner is the other holders' own
+  // drop().
+  bool drop() noexcept { return count_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+  void settle() noexcept {
+    if (std::exchange(is_counted_, false)) {
+      budget_->give(owner_, bytes_.size());
+    }
+  }
+
+ private:
+  friend class ValueRef;
+  std::atomic<uint32_t> count_{1};
+  uint32_t owner_ = 0;  // of the place in `memory_`, or the account in `budget_`
+  std::span<std::byte> bytes_;
+  std::shared_ptr<SharedMemory> memory_;
+  MemoryBudget* budget_ = nullptr;
+  bool is_counted_ = false;
+};
 
 class ValueRef {
  public:
   ValueRef() noexcept = default;  // empty value
-  ValueRef(const ValueRef& other) noexcept;
+  ValueRef(const ValueRef& other) noexcept : value_(other.value_) {
+    if (value_ != nullptr) {
+      value_->add();
+    }
+  }
   ValueRef(ValueRef&& other) noexcept : value_(std::exchange(other.value_, nullptr)) {}
   ValueRef& operator=(ValueRef other) noexcept {
     std::swap(value_, other.value_);
     return *this;
   }
-  ~ValueRef();
+  ~ValueRef() {
+    if (value_ != nullptr && value_->drop()) {
+      free(value_);
+    }
+  }
 
   // Smaller values are not counted against a budget.
   static constexpr size_t kCountedBytesMin = 4096;
@@ -47,18 +94,30 @@ class ValueRef {
   static ValueRef make_in(std::shared_ptr<SharedMemory> memory, std::span<std::byte> place,
                           uint32_t owner) noexcept;
 
-  std::span<const std::byte> bytes() const noexcept;
+  std::span<const std::byte> bytes() const noexcept {
+    return value_ == nullptr ? std::span<const std::byte>() : value_->bytes();
+  }
   size_t size() const noexcept { return bytes().size(); }
   // Where the bytes lie, when workers may map that; nullptr otherwise.
-  const std::shared_ptr<SharedMemory>& memory() const noexcept;
+  const std::shared_ptr<SharedMemory>& memory() const noexcept {
+    return value_ == nullptr ? kNoMemory : value_->memory();
+  }
   // Whoever keeps it counts it from now on: it leaves the budget that it was made on. The shard's
   // thread only.
-  void settle() noexcept;
+  void settle() noexcept {
+    if (value_ != nullptr) {
+      value_->settle();
+    }
+  }
   // Only for the one who made it, before anybody else has seen it.
-  std::span<std::byte> fill() noexcept;
+  std::span<std::byte> fill() noexcept {
+    return value_ == nullptr ? std::span<std::byte>() : value_->bytes();
+  }
 
  private:
   explicit ValueRef(Value* value) noexcept : value_(value) {}
+  static void free(Value* value) noexcept;
+  static const std::shared_ptr<SharedMemory> kNoMemory;
   Value* value_ = nullptr;
 };
 

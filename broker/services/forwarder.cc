@@ -67,6 +67,9 @@ void Forwarder::Copied::copy(size_t offset, std::span<std::byte> out) const noex
 
 bool Forwarder::Forwarded::take(Call& origin) {
   origin_ = &origin;
+  operation_ = &origin.operation();
+  principal_ = &origin.principal();
+  metadata_ = origin.metadata();
   memory_ = origin.memory();
   return payload_.take(origin.payload(), memory_);
 }
@@ -78,11 +81,11 @@ void Forwarder::Forwarded::go(const Decision& decision, const Shard& owner) {
 }
 
 void Forwarder::Forwarded::answer(Status status, std::span<const std::byte> metadata,
-                                  ValueRef value) {
+                                  const ValueRef& value) {
   status_ = status;
   answer_.assign(metadata.begin(), metadata.end());
   // The count of a value in shared memory is one thread's.
-  value_ = value.memory() == nullptr ? std::move(value) : ValueRef::copy_of(value.bytes());
+  value_ = value.memory() == nullptr ? value : ValueRef::copy_of(value.bytes());
   come_back();
 }
 

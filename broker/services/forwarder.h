@@ -75,20 +75,11 @@ class Forwarder {
     bool take(Call& origin);
     void go(const Decision& decision, const Shard& owner);
 
-    [[nodiscard]] const abi::Operation& operation() const noexcept override {
-      return origin_->operation();
-    }
-    [[nodiscard]] const Principal& principal() const noexcept override {
-      return origin_->principal();
-    }
-    [[nodiscard]] std::span<const std::byte> metadata() const noexcept override {
-      return origin_->metadata();
-    }
     [[nodiscard]] const Payload& payload() const noexcept override { return payload_; }
     [[nodiscard]] uint64_t deadline_ns() const noexcept override { return origin_->deadline_ns(); }
     [[nodiscard]] uint32_t depth() const noexcept override { return origin_->depth(); }
     [[nodiscard]] MemoryShare memory() const noexcept override { return memory_; }
-    void answer(Status status, std::span<const std::byte> metadata, ValueRef value) override;
+    void answer(Status status, std::span<const std::byte> metadata, const ValueRef& value) override;
     void answer_from(Status status, std::span<const std::byte> metadata,
                      const Payload& payload) override;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "broker/core/limits.h"
 
@@ -31,12 +32,28 @@ Sequence sequence_of(uint8_t lead) noexcept {
   return {0, 0, 0};
 }
 
+// How many characters at the beginning are ASCII and no NUL, as far as eight at a time tell.
+size_t plain_ascii(std::string_view text) noexcept {
+  constexpr uint64_t kHigh = 0x8080808080808080;
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  size_t count = 0;
+  for (uint64_t word = 0; text.size() - count >= sizeof word; count += sizeof word) {
+    std::memcpy(&word, text.data() + count, sizeof word);
+    // Taking 1 from each byte sets the high bit of one that was 0, or reaches into it from a 0
+    // below.
+    if (((word | (word - kOnes)) & kHigh) != 0) {
+      break;
+    }
+  }
+  return count;
+}
+
 bool is_continuation(char c) noexcept { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
 
 }  // namespace
 
 bool is_utf8_without_nul(std::string_view text) noexcept {
-  for (size_t i = 0; i < text.size();) {
+  for (size_t i = plain_ascii(text); i < text.size();) {
     const auto lead = static_cast<uint8_t>(text[i]);
     if (lead > 0 && lead < 0x80) {
       ++i;

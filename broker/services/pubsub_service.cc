@@ -1,9 +1,8 @@
 #include "broker/services/pubsub_service.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
+#include "broker/components/etag.h"
 #include "broker/core/table.h"
 #include "broker/services/key.h"
 #include "schemas/pubsub_generated.h"
@@ -96,11 +95,9 @@ void PubsubService::handle(Call& call, ComponentIndex component) {
 // ---- publishing ----
 
 void PubsubService::publish(Call& call, ComponentIndex component, PubsubBus& bus) {
-  std::array<char, kIdCharacters + 1> id{};
-  std::snprintf(id.data(), id.size(), "%016llx%016llx",
-                static_cast<unsigned long long>(plan_.id_seed),
-                static_cast<unsigned long long>(++published_));
-  const std::string_view id_text(id.data(), kIdCharacters);
+  const EtagText halves[] = {format_etag(plan_.id_seed), format_etag(++published_)};
+  static_assert(sizeof halves == kIdCharacters);
+  const std::string_view id_text(halves[0].data(), sizeof halves);
   BusMessage message;
   const Reason reason = make_message(call, component, id_text, message);
   if (reason != Reason::kNone) {

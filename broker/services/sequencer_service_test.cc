@@ -26,15 +26,16 @@ class ManualSequencer final : public Sequencer {
 
 class PagedCall final : public Call {
  public:
-  PagedCall(testing::FakeCall& call, SessionPage* page) : call_(call), page_(page) {}
-  const abi::Operation& operation() const noexcept override { return call_.operation(); }
-  const Principal& principal() const noexcept override { return call_.principal(); }
-  std::span<const std::byte> metadata() const noexcept override { return call_.metadata(); }
+  PagedCall(testing::FakeCall& call, SessionPage* page) : call_(call), page_(page) {
+    operation_ = &call.operation();
+    principal_ = &call.principal();
+    metadata_ = call.metadata();
+  }
   const Payload& payload() const noexcept override { return call_.payload(); }
   uint64_t deadline_ns() const noexcept override { return call_.deadline_ns(); }
   SessionPage* page() noexcept override { return page_; }
-  void answer(Status status, std::span<const std::byte> metadata, ValueRef value) override {
-    call_.answer(status, metadata, std::move(value));
+  void answer(Status status, std::span<const std::byte> metadata, const ValueRef& value) override {
+    call_.answer(status, metadata, value);
   }
   void answer_from(Status status, std::span<const std::byte> metadata,
                    const Payload& payload) override {

@@ -1,6 +1,7 @@
 #include "broker/services/state_service.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "broker/core/table.h"
 #include "broker/services/key.h"
@@ -79,13 +80,17 @@ Reason read_value(const Call& call, size_t size, ValueRef& value) noexcept {
 StateService::StateService(std::string_view tenant, std::string_view application,
                            std::vector<StateStore*> stores, AnswerBuilder& builder,
                            const WallClock& clock)
-    : prefix_(std::string(tenant) + "/" + std::string(application) + "/"),
+    : found_(&abi::StateGetResponse::etag,
+             [](auto& b, auto etag) { return abi::CreateStateGetResponse(b, true, etag); }),
+      written_(&abi::StateSetResponse::etag,
+               [](auto& b, auto etag) { return abi::CreateStateSetResponse(b, etag); }),
+      prefix_(std::string(tenant) + "/" + std::string(application) + "/"),
       stores_(std::move(stores)),
       builder_(builder),
       clock_(clock),
-      pending_(kStatePendingMax, [this] { return Pending(*this); }) {
+      pending_(kStatePendingMax, [this] { return Pending(*this); }),
+      key_bytes_(std::make_unique_for_overwrite<char[]>(kKeyBytesOfRequestMax)) {
   RTSUP_CHECK(prefix_.size() <= kPrefixBytesMax);
-  key_bytes_.reserve(kKeyBytesOfRequestMax);
   keys_.reserve(kBulkItemsMax);
   sorted_keys_.reserve(kBulkItemsMax);
   writes_.reserve(kBulkItemsMax);
@@ -246,7 +251,7 @@ Reason StateService::submit_read(Call& call, StateStore& store) {
 
 Reason StateService::submit_write(Call& call, StateStore& store) {
   // Refused now rather than carried out and then not answered.
-  if (key_bytes_.size() + keys_.size() * kOutcomeBytes >
+  if (key_size_ + keys_.size() * kOutcomeBytes >
       abi::kMetadataBytesMax + keys_.size() * prefix_.size()) {
     return Reason::kTooManyItems;
   }
@@ -267,16 +272,18 @@ Reason StateService::add_key(std::string_view key) {
   if (!is_valid_key(key)) {
     return Reason::kKeyInvalid;
   }
-  const size_t start = key_bytes_.size();
-  RTSUP_CHECK(start + prefix_.size() + key.size() <= key_bytes_.capacity());
-  key_bytes_ += prefix_;
-  key_bytes_ += key;
-  keys_.push_back(std::string_view(key_bytes_).substr(start));
+  const size_t size = prefix_.size() + key.size();
+  RTSUP_CHECK(key_size_ + size <= kKeyBytesOfRequestMax);
+  char* const stored = key_bytes_.get() + key_size_;
+  std::memcpy(stored, prefix_.data(), prefix_.size());
+  std::memcpy(stored + prefix_.size(), key.data(), key.size());
+  key_size_ += size;
+  keys_.emplace_back(stored, size);
   return Reason::kNone;
 }
 
 void StateService::start_request() noexcept {
-  key_bytes_.clear();
+  key_size_ = 0;
   keys_.clear();
   writes_.clear();
 }
@@ -324,12 +331,10 @@ void StateService::Pending::write_done(std::span<const StateOutcome> outcomes) {
     answer_failure(answered, service_->builder_, outcome.reason);
     return;
   }
-  auto& builder = service_->builder_.start();
   if (opcode == abi::op::kStateSet) {
-    const auto etag = service_->etag_string(outcome.etag);
-    answered.answer(Status::kOk,
-                    service_->builder_.finish(abi::CreateStateSetResponse(builder, etag)), {});
+    answered.answer(Status::kOk, service_->written_.with(format_etag(outcome.etag)), {});
   } else {
+    auto& builder = service_->builder_.start();
     answered.answer(
         Status::kOk,
         service_->builder_.finish(abi::CreateStateDeleteResponse(builder, outcome.existed)), {});
@@ -348,6 +353,9 @@ void StateService::answer_get(Call& call, const StateItem& item) {
   if (item.reason != Reason::kNone) {
     answer_failure(call, builder_, item.reason);
     return;
+  }
+  if (item.found && item.etag != 0 && item.expires_unix_ms == 0 && item.content_type.empty()) {
+    return call.answer(Status::kOk, found_.with(format_etag(item.etag)), item.value);
   }
   auto& builder = builder_.start();
   const auto etag = etag_string(item.etag);

@@ -10,6 +10,7 @@
 // share a stored key.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,9 +20,11 @@
 #include "broker/components/state_store.h"
 #include "broker/core/answer.h"
 #include "broker/core/call.h"
+#include "broker/core/fixed_table.h"
 #include "broker/core/limits.h"
 #include "broker/core/pool.h"
 #include "broker/core/wall_clock.h"
+#include "schemas/state_generated.h"
 
 namespace rtsup::broker {
 
@@ -72,15 +75,18 @@ class StateService {
   void answer_bulk_write(Call& call, std::span<const StateOutcome> outcomes);
   flatbuffers::Offset<flatbuffers::String> etag_string(uint64_t etag);
 
+  // What a get and a set are answered with, mostly: a value that never ends, of no type.
+  FixedTable<abi::StateGetResponse, EtagText().size()> found_;
+  FixedTable<abi::StateSetResponse, EtagText().size()> written_;
   const std::string prefix_;
   const std::vector<StateStore*> stores_;
   AnswerBuilder& builder_;
   const WallClock& clock_;
   Pool<Pending> pending_;
 
-  // The request being read; reserved once. key_bytes_ never grows beyond its capacity, so that
-  // views into it stay good.
-  std::string key_bytes_;
+  // The request being read; reserved once.
+  std::unique_ptr<char[]> key_bytes_;
+  size_t key_size_ = 0;
   std::vector<std::string_view> keys_;
   std::vector<std::string_view> sorted_keys_;
   std::vector<StateWrite> writes_;

@@ -6,6 +6,7 @@
 #include <flatbuffers/flatbuffers.h>
 
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -62,23 +63,24 @@ class FakeCall final : public Call {
  public:
   FakeCall(uint16_t opcode, std::vector<std::byte> table, std::string payload = {},
            Principal who = function_principal(0))
-      : operation_(abi::find_operation(opcode)),
-        principal_(std::move(who)),
-        table_(std::move(table)),
+      : who_(std::make_shared<Principal>(std::move(who))),
+        table_(std::make_shared<std::vector<std::byte>>(std::move(table))),
         payload_(std::move(payload)) {
+    operation_ = abi::find_operation(opcode);
+    principal_ = who_.get();
+    metadata_ = *table_;
     RTSUP_CHECK(operation_ != nullptr);
-    flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(table_.data()), table_.size());
+    flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(metadata_.data()),
+                                   metadata_.size());
     RTSUP_CHECK(operation_->verify_request(verifier));
   }
 
-  const abi::Operation& operation() const noexcept override { return *operation_; }
-  const Principal& principal() const noexcept override { return principal_; }
-  std::span<const std::byte> metadata() const noexcept override { return table_; }
   const FakePayload& payload() const noexcept override { return payload_; }
   uint64_t deadline_ns() const noexcept override { return deadline; }
   uint32_t depth() const noexcept override { return nesting; }
 
-  void answer(Status answer_status, std::span<const std::byte> metadata, ValueRef value) override {
+  void answer(Status answer_status, std::span<const std::byte> metadata,
+              const ValueRef& value) override {
     take(answer_status, metadata);
     data = text_of(value.bytes());
   }
@@ -122,9 +124,9 @@ class FakeCall final : public Call {
                                              : verifier.VerifyBuffer<abi::Failure>(nullptr));
   }
 
-  const abi::Operation* operation_;
-  Principal principal_;
-  std::vector<std::byte> table_;
+  // Shared, so that a copy says the same: Call points at them.
+  std::shared_ptr<Principal> who_;
+  std::shared_ptr<std::vector<std::byte>> table_;
   FakePayload payload_;
 };
 

@@ -76,10 +76,10 @@ std::vector<std::byte> build_base_plan(const manifest::Manifest& manifest, uint3
     functions.push_back(add_function(builder, function));
   }
   plan::FinishBasePlanBuffer(
-      builder, plan::CreateBasePlanDirect(builder, 1, manifest.tenant.c_str(),
-                                          manifest.name.c_str(), &components, &functions, spin_cpus,
-                                          manifest::base_memory_of(manifest).functions,
-                                          static_cast<uint32_t>(manifest.payload_bytes_max)));
+      builder, plan::CreateBasePlanDirect(
+                   builder, 1, manifest.tenant.c_str(), manifest.name.c_str(), &components,
+                   &functions, spin_cpus, manifest::base_memory_of(manifest).functions,
+                   static_cast<uint32_t>(manifest.payload_bytes_max), manifest.shards));
   const auto bytes = std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
   return {bytes.begin(), bytes.end()};
 }

@@ -127,6 +127,7 @@ TEST_F(ReattachTest, PlannedChangeCarriesOverWhatWasNotTakenUpInOrder) {
     ASSERT_NE(begun.handle, 0U);
     handles.push_back(begun.handle);
   }
+  worker_->flush();
   ASSERT_TRUE(first_->await_waiting(3));
   const abi::Frame frame = first_->take();
   first_->answer(frame, "1");
@@ -215,11 +216,32 @@ TEST_F(ReattachTest, EventsOfTheBaseBeforeAreAnsweredToNobody) {
   EXPECT_EQ(second_->take().correlation, asked);
 }
 
+// A message in shared memory has no lease: nothing but the open event says that it is still read.
+TEST_F(ReattachTest, EventWithoutLeaseKeepsItsBytesUntilItIsAnswered) {
+  first_->ask_unleased(abi::op::kEventMessage, "message");
+  sdk::Event event;
+  ASSERT_EQ(worker_->next_event(event), sdk::Next::kEvent);
+  EXPECT_EQ(event.lease, 0U);
+  const int before = mappings_of("down");
+  first_->die();
+  auto next = call(abi::op::kStateGet);
+  replace();
+  second_->answer(second_->take(), "fresh");
+  worker_->release(next.get().lease);
+  // The second base's two mappings came, and the first's, from which the event is read, is there.
+  EXPECT_EQ(mappings_of("down"), before + 2);
+  EXPECT_EQ(text_of(event.metadata), "message");
+  worker_->reply(event, Status::kOk, {}, {}, 0);
+  EXPECT_EQ(mappings_of("down"), before + 1) << "the old region was not unmapped";
+  EXPECT_EQ(second_->waiting(), 0U) << "an answer to an event that the second base never sent";
+}
+
 TEST_F(ReattachTest, BegunReadIsMadeAgainForWhoAwaitsIt) {
   const sdk::Begun begun = worker_->begin(
       {.opcode = abi::op::kStateGet, .metadata = bytes_of("table"), .timeout_ns = kPatienceNs});
   const sdk::Begun dropped = worker_->begin(
       {.opcode = abi::op::kStateGet, .metadata = bytes_of("table"), .timeout_ns = kPatienceNs});
+  worker_->flush();
   (void)first_->take();
   worker_->give_up(dropped.handle);
   crash();

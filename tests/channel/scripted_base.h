@@ -98,7 +98,17 @@ class ScriptedBase {
     frame.correlation = 1000 + published_;
     frame.opcode = opcode;
     frame.timeout_ns = 60'000'000'000;
-    publish(frame, metadata, true);
+    publish(frame, metadata, Hold::kEvent);
+    return frame.correlation;
+  }
+  // The same without a lease, as of a message in memory that subscribers share: only the event
+  // itself holds its bytes.
+  uint64_t ask_unleased(uint16_t opcode, std::string_view metadata) {
+    abi::Frame frame;
+    frame.correlation = 1000 + published_;
+    frame.opcode = opcode;
+    frame.timeout_ns = 60'000'000'000;
+    publish(frame, metadata, Hold::kUnleasedEvent);
     return frame.correlation;
   }
   [[nodiscard]] uint32_t released(uint32_t lease) const { return up().released[lease].load(); }
@@ -123,8 +133,9 @@ class ScriptedBase {
     return *reinterpret_cast<abi::ShardPage*>(shard_.mapping.bytes().data());
   }
 
-  // Each in its own kilobyte, held by a lease of its own.
-  void publish(abi::Frame& frame, std::string_view bytes, bool is_event = false) {
+  enum class Hold { kAnswer, kEvent, kUnleasedEvent };
+  // Each in its own kilobyte, held by a lease of its own unless it shall have none.
+  void publish(abi::Frame& frame, std::string_view bytes, Hold hold = Hold::kAnswer) {
     std::byte* const region = down_.mapping.bytes().data();
     const auto offset = static_cast<uint32_t>(abi::kArenaOffset + published_ * 1024);
     std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(region) + offset);
@@ -132,9 +143,11 @@ class ScriptedBase {
                            .offset = offset,
                            .length = static_cast<uint32_t>(bytes.size()),
                            .reserved = 0};
-    (is_event ? frame.metadata : frame.payload) = range;
-    frame.lease = static_cast<uint32_t>(published_);
-    frame.lease_generation = 1;
+    (hold == Hold::kAnswer ? frame.payload : frame.metadata) = range;
+    if (hold != Hold::kUnleasedEvent) {
+      frame.lease = static_cast<uint32_t>(published_);
+      frame.lease_generation = 1;
+    }
     frame.sequence = published_;
     std::memcpy(region + slot(published_), &frame, sizeof frame);
     ++published_;

@@ -150,6 +150,10 @@ TEST(EtagTest, TextGoesThereAndBack) {
     EXPECT_EQ(parse_etag(wrong), 0U) << wrong;
   }
   const EtagText text = format_etag(0x0123456789abcdef);
+  for (const uint64_t etag : {uint64_t{1}, uint64_t{0xa9}, ~uint64_t{0}, uint64_t{0x9a0f} << 48}) {
+    const EtagText other = format_etag(etag);
+    EXPECT_EQ(parse_etag({other.data(), other.size()}), etag);
+  }
   EXPECT_EQ(std::string_view(text.data(), text.size()), "0123456789abcdef");
 }
 
