@@ -18,13 +18,16 @@ uint32_t size_of(const Vector* vector) noexcept {
 // functions, then the components.
 class Groups {
  public:
-  explicit Groups(const plan::BasePlan& plan)
+  Groups(const plan::BasePlan& plan, const std::vector<bool>& configured)
       : functions_(plan.functions()->size()),
         components_(plan.components()->size()),
         parents_(1 + functions_ + components_) {
     std::iota(parents_.begin(), parents_.end(), 0U);
     for (uint32_t i = 0; i < functions_; ++i) {
       add(*(*plan.functions())[i], i);
+      if (i < configured.size() && configured[i]) {
+        join(1 + i, 0);
+      }
     }
   }
   [[nodiscard]] size_t size() const noexcept { return parents_.size(); }
@@ -103,11 +106,12 @@ uint32_t position(const std::vector<uint32_t>& counts, std::vector<uint32_t>::co
 
 }  // namespace
 
-Placement::Placement(const plan::BasePlan& plan, uint32_t shards)
+Placement::Placement(const plan::BasePlan& plan, uint32_t shards,
+                     const std::vector<bool>& configured)
     : shards_(shards),
       functions_(plan.functions()->size(), kHomeShard),
       components_(plan.components()->size(), kHomeShard) {
-  const Groups groups(plan);
+  const Groups groups(plan, configured);
   const auto functions = static_cast<uint32_t>(functions_.size());
   std::vector<uint32_t> shard_of(groups.size(), kHomeShard);
   std::vector<uint32_t> counts(shards_);

@@ -24,8 +24,9 @@ class Placement {
  public:
   // A function with a runtime page (configuration, a sequencer) is at home. Who may subscribe to a
   // pubsub component is where it is. A state component is where most of its functions are.
+  // `configured`: by function, whether the operator has given it a value; what is missing is false.
   // `shards`: at least 1. The plan has passed the verifier; grants that point nowhere are ignored.
-  Placement(const plan::BasePlan& plan, uint32_t shards);
+  Placement(const plan::BasePlan& plan, uint32_t shards, const std::vector<bool>& configured = {});
 
   [[nodiscard]] uint32_t shards() const noexcept { return shards_; }
   [[nodiscard]] uint32_t of(FunctionIndex function) const noexcept {

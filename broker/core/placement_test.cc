@@ -53,13 +53,14 @@ class PlacementTest : public ::testing::Test {
                                    nullptr, 0, 1000, 1, &pubsub, &config, &sequencers));
     return static_cast<uint32_t>(functions_.size() - 1);
   }
-  Placement place(uint32_t shards) {
+  Placement place(uint32_t shards, const std::vector<bool>& configured = {}) {
     const std::vector components = {plan::CreateComponentDirect(b_, "a", "state.memory"),
                                     plan::CreateComponentDirect(b_, "b", "state.sqlite"),
                                     plan::CreateComponentDirect(b_, "news", "pubsub.memory"),
                                     plan::CreateComponentDirect(b_, "ids", "sequencer.sqlite")};
     b_.Finish(plan::CreateBasePlanDirect(b_, 1, "shop", "shop", &components, &functions_));
-    return Placement(*flatbuffers::GetRoot<plan::BasePlan>(b_.GetBufferPointer()), shards);
+    return Placement(*flatbuffers::GetRoot<plan::BasePlan>(b_.GetBufferPointer()), shards,
+                     configured);
   }
   static uint32_t shard_of(const Placement& placement, uint32_t function) {
     return placement.of(FunctionIndex{function});
@@ -105,6 +106,14 @@ TEST_F(PlacementTest, WhoHasAPageIsAtHomeAndSoIsItsSequencer) {
   EXPECT_EQ(shard_of(placement, numbering), kHomeShard);
   EXPECT_EQ(shard_of_component(placement, kSequencer), kHomeShard);
   EXPECT_EQ(shard_of(placement, other), 1U) << "home is the fuller one";
+}
+
+TEST_F(PlacementTest, WhomTheOperatorHasGivenAValueIsAtHome) {
+  const uint32_t one = add({});
+  const uint32_t two = add({});
+  const Placement placement = place(2, {false, true});
+  EXPECT_EQ(shard_of(placement, two), kHomeShard);
+  EXPECT_EQ(shard_of(placement, one), 1U);
 }
 
 TEST_F(PlacementTest, SubscribersAreWhereTheirBusIsAndPublishersNeedNot) {

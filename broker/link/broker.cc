@@ -30,21 +30,35 @@ std::vector<T> column(const std::vector<FunctionInfo>& functions, Member member)
   return values;
 }
 
+std::vector<bool> configured(const std::vector<FunctionInfo>& functions,
+                             const ConfigChanges& changes) {
+  std::vector<bool> configured;
+  configured.reserve(functions.size());
+  for (const FunctionInfo& function : functions) {
+    configured.push_back(changes.contains(function.name));
+  }
+  return configured;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Broker>> Broker::open(int link, sys::UniqueFd plan_fd,
                                              const std::string& state_folder, Role role) {
   RTSUP_ASSIGN(BasePlanFile plan, BasePlanFile::load(std::move(plan_fd)));
   std::vector<FunctionInfo> functions = functions_of(plan.plan());
-  std::unique_ptr<Broker> broker(new Broker(std::move(plan), std::move(functions), link, role));
+  RTSUP_ASSIGN(const ConfigChanges changes, ConfigFile::read(state_folder + "/" + kConfigFile));
+  std::unique_ptr<Broker> broker(
+      new Broker(std::move(plan), std::move(functions), changes, link, role));
   RTSUP_TRY(broker->assemble(state_folder));
   return broker;
 }
 
-Broker::Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link, Role role)
+Broker::Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, const ConfigChanges& changes,
+               int link, Role role)
     : plan_(std::move(plan)),
       functions_(std::move(functions)),
-      placement_(plan_.plan(), std::clamp(plan_.plan().shards(), 1U, kShardsMax)),
+      placement_(plan_.plan(), std::clamp(plan_.plan().shards(), 1U, kShardsMax),
+                 configured(functions_, changes)),
       quota_(column<uint32_t>(functions_, &FunctionInfo::calls_per_second)),
       meter_(functions_.size()),
       link_(link, functions_, meter_, *this),

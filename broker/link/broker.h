@@ -1,5 +1,5 @@
-// Broker: everything of rtsup-broker, put together: shards, link, components, services. Built in the
-// order in which the parts need each other.
+// Broker: everything of rtsup-broker, put together: shards, link, components, services. Built in
+// the order in which the parts need each other.
 // Owns:    all of it.
 // Errors:  start(): of the plan, a component, a system call; the process can only say so and end.
 // Threads: the one that calls run(), which is the home shard's; other shards and components have
@@ -51,7 +51,8 @@ class Broker final : public LinkEvents, public LiveMeters {
   void add_to(Meter& meter) const override;
 
  private:
-  Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, int link, Role role);
+  Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, const ConfigChanges& changes,
+         int link, Role role);
   // What another shard has beside its loop.
   struct Other {
     Other(uint32_t number, size_t functions, Post& home, channel::SessionObserver& observer)

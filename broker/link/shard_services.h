@@ -1,5 +1,5 @@
-// ShardServices: what one shard needs to serve calls: the services over the components that it owns,
-// and the way to the other shards.
+// ShardServices: what one shard needs to serve calls: the services over the components that it
+// owns, and the way to the other shards.
 // Owns:    the services. Shard, components and whatever is shared must outlive it.
 // Threads: its shard's, once that serves; before that the one that assembles it.
 #pragma once

@@ -2,9 +2,9 @@
 // is served by the broker's own thread, every other one by a thread of its own.
 // Owns:    the other shards and their threads. Home and placement must outlive it.
 // Errors:  as of channel::Shard.
-// Threads: home's only, except where it says otherwise. What is asked of another shard's sessions is
-//          done on its thread; home waits for one turn of that loop. Other shards wait for home in
-//          run_alone() only, when home waits for nobody: nothing can wait in a circle.
+// Threads: home's only, except where it says otherwise. What is asked of another shard's sessions
+//          is done on its thread; home waits for one turn of that loop. Other shards wait for home
+//          in run_alone() only, when home waits for nobody: nothing can wait in a circle.
 #pragma once
 
 #include <functional>

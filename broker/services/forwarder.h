@@ -1,7 +1,8 @@
 // Forwarder: takes calls to the shard that owns what they are about, and their answers back: the
 // component's for state, pubsub and sequencers, the callee's for invocations, home for the rest.
-// With one shard there is none. A call is checked, limited and metered where its session is; only then
-// it is forwarded, with its payload copied, so that the other thread never reads a worker's memory.
+// With one shard there is none. A call is checked, limited and metered where its session is; only
+// then it is forwarded, with its payload copied, so that the other thread never reads a worker's
+// memory.
 // Owns:    a fixed number of calls under way. The shards' Posts and the table of handlers must
 //          outlive it.
 // Errors:  TOO_MANY_CALLS when all places are taken, NO_MEMORY for a payload that can not be

@@ -1,5 +1,6 @@
 // A whole broker with two shards in this process, under load from both: what one shard's functions
-// say to what the other one owns must arrive once, whole, and be answered. ThreadSanitizer looks on.
+// say to what the other one owns must arrive once, whole, and be answered. ThreadSanitizer looks
+// on.
 #include <gtest/gtest.h>
 
 #include <atomic>

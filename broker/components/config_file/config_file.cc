@@ -10,7 +10,9 @@ namespace {
 
 constexpr mode_t kMode = 0600;
 
-Result<ConfigChanges> read_changes(const std::string& path) {
+}  // namespace
+
+Result<ConfigChanges> ConfigFile::read(const std::string& path) {
   const auto text = sys::read_file(path, ConfigFile::kBytesMax);
   if (!text) {
     return text.error().status == Status::kNotFound ? Result<ConfigChanges>(ConfigChanges())
@@ -19,10 +21,8 @@ Result<ConfigChanges> read_changes(const std::string& path) {
   return parse_changes(*text);
 }
 
-}  // namespace
-
 Result<std::unique_ptr<ConfigFile>> ConfigFile::open(std::string path, Post& post) {
-  RTSUP_ASSIGN(ConfigChanges changes, read_changes(path));
+  RTSUP_ASSIGN(ConfigChanges changes, read(path));
   std::unique_ptr<ConfigFile> file(new ConfigFile(std::move(path), std::move(changes), post));
   file->thread_ = std::thread([raw = file.get()] { raw->run(); });
   return file;
@@ -33,7 +33,7 @@ ConfigFile::ConfigFile(std::string path, ConfigChanges changes, Post& post)
 
 ConfigFile::~ConfigFile() { close(); }
 
-Result<ConfigChanges> ConfigFile::read_again() const { return read_changes(path_); }
+Result<ConfigChanges> ConfigFile::read_again() const { return read(path_); }
 
 void ConfigFile::save(std::string text, Done done) {
   {

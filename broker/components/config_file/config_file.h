@@ -24,7 +24,8 @@ class ConfigFile {
   static constexpr size_t kBytesMax = 4 << 20;
   using Done = std::function<void(const Result<void>&)>;
 
-  // An absent file is one without changes.
+  // What is in the file; an absent one has no changes.
+  static Result<ConfigChanges> read(const std::string& path);
   static Result<std::unique_ptr<ConfigFile>> open(std::string path, Post& post);
   ~ConfigFile();
   ConfigFile(const ConfigFile&) = delete;
