@@ -1,9 +1,9 @@
 // rtsup-bench-flood: what a function notices of a neighbour that asks without end. Two instances of
 // the measuring function under a whole base: one calls 1,000 times a second in an open loop, each
 // time counted from when it was due; the other one is quiet in one turn and floods, 32 calls deep,
-// in the next. With a size, `rtsup-bench-flood 67108864`, it moves values of that size instead. Before
-// each turn a thread that only sleeps until it is due, without any base, shows what the machine itself
-// adds.
+// in the next. With a size, `rtsup-bench-flood 67108864`, it moves values of that size instead.
+// Before each turn a thread that only sleeps until it is due, without any base, shows what the
+// machine itself adds.
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>

@@ -1,7 +1,6 @@
 // Session: the base's end of one worker's channel. The worker is hostile: whatever stands in its
-//          region is copied once, checked and only
-// then used, and what breaks a rule ends the session with a record (channel rules 1 to 12;
-// docs/formats/channel.md).
+// region is copied once, checked and only then used, and what breaks a rule ends the session with a
+// record (channel rules 1 to 12; docs/formats/channel.md).
 // Owns:    both regions, windows, doorbell and socket; all memory for calls and events, allocated
 //          at attach. Calls that services still hold keep an ended session alive: is_finished().
 // Errors:  violations go to the SessionObserver; nothing the worker does is an error of a function
@@ -50,9 +49,7 @@ class Session final : public Endpoint {
   // A broker that is about to give its place away (Shard::hold, session_handover.cc).
   void note_hold() noexcept;
   [[nodiscard]] bool is_busy() const noexcept;
-  [[nodiscard]] bool has_unread() const noexcept {
-    return state_ < State::kEnded && parked_count_ > 0;
-  }
+  [[nodiscard]] bool has_unread() const noexcept;
   void hand_over() noexcept;
   [[nodiscard]] bool is_finished() const noexcept {
     return state_ == State::kGone && held_calls_ == 0;
@@ -116,8 +113,7 @@ class Session final : public Endpoint {
     void expired() override { session->retry(); }
     Session* session = nullptr;
   };
-  // What is copied into a window in parts, and published when it is whole: an answer, or an event.
-  // One at a time.
+  // An answer or event that is copied into a window in parts, then published. One at a time.
   struct LongSend final : LongCopy {
     bool copy_part() override { return session->send_part(); }
     void count_time(uint64_t ns) noexcept override { session->add_time(ns); }
@@ -138,13 +134,6 @@ class Session final : public Endpoint {
     abi::Frame frame;
     ValueRef table;
     RegionPayload payload;
-  };
-  struct Body {
-    std::span<const std::byte> bytes;
-    const Payload* payload = nullptr;
-    [[nodiscard]] size_t size() const noexcept {
-      return payload == nullptr ? bytes.size() : payload->size();
-    }
   };
 
   Session(ShardCore& core, Attachment attachment, sys::ReadableRegion up, sys::WritableRegion down);

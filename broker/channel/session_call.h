@@ -82,6 +82,15 @@ class NoPayload final : public Payload {
 
 class Session;
 
+// What an answer carries: bytes of the base's, or a payload in another worker's memory.
+struct Body {
+  std::span<const std::byte> bytes;
+  const Payload* payload = nullptr;
+  [[nodiscard]] size_t size() const noexcept {
+    return payload == nullptr ? bytes.size() : payload->size();
+  }
+};
+
 // One request, from its frame to its answer. Taken by a service until it answers, and by the
 // session until the answer is sent: both must be over before the place is used again.
 class SessionCall final : public Call, public Deadline, public LongCopy {

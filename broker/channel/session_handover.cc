@@ -36,6 +36,8 @@ bool Session::is_busy() const noexcept {
   return state_ < State::kEnded && (unanswered_ > parked_count_ || has_open_event());
 }
 
+bool Session::has_unread() const noexcept { return state_ < State::kEnded && parked_count_ > 0; }
+
 void Session::hand_over() noexcept {
   // Before the next broker can change what stands there.
   close_page();

@@ -2,8 +2,8 @@
 // that all it holds can be handed over. Messages wait from the beginning on. Calls are held back
 // for kHoldMaxNs at most (the last time up to three times that), then let go for as long, and so
 // on until the limit: a handler that takes long must not hold up everybody else, and a moment
-// between two of them is enough. A worker that makes no room for its own answers is waited for until
-// the limit, and no longer.
+// between two of them is enough. A worker that makes no room for its own answers is waited for
+// until the limit, and no longer.
 // Owns:    its timer. Timers and sessions must outlive it.
 // Threads: the shard's only.
 #pragma once
