@@ -14,7 +14,7 @@ constexpr bool is_mapped(size_t size) noexcept { return size >= ValueRef::kMappe
 
 constinit const std::shared_ptr<SharedMemory> ValueRef::kNoMemory;
 
-void ValueRef::free(Value* value) noexcept {
+void ValueRef::destroy(Value* value) noexcept {
   const size_t size = value->bytes_.size();
   if (!is_mapped(size) || value->memory_ != nullptr) {
     value->settle();

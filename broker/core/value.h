@@ -76,7 +76,7 @@ class ValueRef {
   }
   ~ValueRef() {
     if (value_ != nullptr && value_->drop()) {
-      free(value_);
+      destroy(value_);
     }
   }
 
@@ -116,7 +116,7 @@ class ValueRef {
 
  private:
   explicit ValueRef(Value* value) noexcept : value_(value) {}
-  static void free(Value* value) noexcept;
+  static void destroy(Value* value) noexcept;
   static const std::shared_ptr<SharedMemory> kNoMemory;
   Value* value_ = nullptr;
 };

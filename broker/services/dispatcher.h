@@ -41,7 +41,7 @@ class Dispatcher final : public CallHandler, public GrantedCalls {
     const HomeServices* home = nullptr;  // nullptr on another shard
     Forwarder* forwarder = nullptr;      // nullptr with one shard
   };
-  explicit Dispatcher(Parts parts) : parts_(std::move(parts)) {}
+  explicit Dispatcher(const Parts& parts) : parts_(parts) {}
 
   void handle(Call& call) override;
   // What handle() of some shard has let through.
