@@ -18,7 +18,11 @@ constexpr uint64_t kStateSqliteBytes = 48 * kMiB;
 constexpr uint64_t kSequencerSqliteBytes = 24 * kMiB;
 // Messages and the entries of their queues (broker/core/limits.h).
 constexpr uint64_t kPubsubBytes = 72 * kMiB;
-constexpr uint64_t kTopicRegionsBytes = 64 * kMiB;  // of all buses together
+constexpr uint64_t kTopicRegionsBytes = 64 * kMiB;  // of all buses of a shard together
+// `rtsup upgrade` writes what components hold in memory into a file, which has at most so much
+// (broker/handover/handover_file.h), and builds its records one by one.
+constexpr uint64_t kHandoverBytesMax = 256 * kMiB;
+constexpr uint64_t kHandoverRecordBytes = 65 * kMiB;
 // The allocator keeps some of what it was given back.
 constexpr uint64_t kSlackParts = 16;
 constexpr uint64_t kInstanceBytes = kMiB;
@@ -46,16 +50,33 @@ uint64_t bytes_of(const Component& component) noexcept {
   return 0;
 }
 
+// What of it `rtsup upgrade` hands over.
+uint64_t movable_bytes_of(const Component& component) noexcept {
+  switch (component.type) {
+    case ComponentType::kStateMemory:
+    case ComponentType::kPubsubMemory:
+      return bytes_of(component);
+    case ComponentType::kStateSqlite:
+    case ComponentType::kSequencerSqlite:
+      return 0;
+  }
+  return 0;
+}
+
 }  // namespace
 
 BaseMemory base_memory_of(const Manifest& manifest) noexcept {
   BaseMemory memory{.fixed = kProgramBytes + (manifest.shards - 1) * kShardBytes};
-  bool has_bus = false;
+  uint64_t buses = 0;
+  uint64_t movable = 0;
   for (const Component& component : manifest.components) {
     memory.fixed += bytes_of(component);
-    has_bus = has_bus || component.type == ComponentType::kPubsubMemory;
+    movable += movable_bytes_of(component);
+    buses += component.type == ComponentType::kPubsubMemory ? 1 : 0;
   }
-  memory.fixed += has_bus ? kTopicRegionsBytes : 0;
+  memory.fixed += std::min<uint64_t>(buses, manifest.shards) * kTopicRegionsBytes;
+  // The file, and the buffer for the largest record of it.
+  memory.fixed += std::min(movable, kHandoverBytesMax) + std::min(movable, kHandoverRecordBytes);
   memory.functions_min = kFunctionsBytesMin;
   for (const Function& function : manifest.functions) {
     memory.functions_min += function.instances * kInstanceBytes;

@@ -41,7 +41,6 @@ struct ShardOptions {
       5'000'000'000;  // from an unanswered event's deadline to the session's end
   uint32_t payload_bytes_max = abi::kPayloadBytesMax;  // of one call or event
   MemoryBudget* memory = nullptr;  // must outlive the shard; without one nothing is counted
-  bool clears_memory = true;       // one shard of those that share the budget does
 };
 
 struct Attachment {

@@ -256,7 +256,7 @@ bool ShardLoop::turn() {
 // Between two parts everybody is looked at, those that have to ring included.
 bool ShardLoop::copy_part() {
   MemoryBudget* const memory = options_.memory;
-  if (memory != nullptr && options_.clears_memory && memory->has_left()) {
+  if (memory != nullptr && memory->has_left()) {
     memory->clear_some();
   } else if (core_.copies.empty()) {
     return false;

@@ -53,6 +53,7 @@ class ShardLoop final : public Shard {
   // each turn would look at all that were ever used. Looked for every so many turns.
   static constexpr uint64_t kHotTurns = 4096;
   static constexpr uint32_t kTurnsPerCooling = 1024;
+  static constexpr size_t kPostedPerTurn = 16;
   static constexpr uint64_t kPollNs = 5'000;  // the same while spinning
   static constexpr size_t kEventsPerWait = 64;
   static constexpr uint32_t kTurnsPerLook = 64;  // busy turns between two looks at who is active
@@ -117,6 +118,7 @@ class ShardLoop final : public Shard {
   std::mutex posted_mutex_;  // guards posted_
   std::vector<std::function<void()>> posted_;
   std::vector<std::function<void()>> running_;
+  size_t ran_ = 0;  // of them
   // seq_cst, with page.asleep the same pattern as with the workers: whoever posts sees a sleeper,
   // or the sleeper sees the post.
   std::atomic<bool> has_posted_{false};

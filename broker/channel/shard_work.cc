@@ -1,5 +1,7 @@
 // ShardLoop: what else its thread does: watched descriptors, timers, work posted by other threads,
 // and giving its place to another broker.
+#include <algorithm>
+
 #include "broker/channel/shard_loop.h"
 
 namespace rtsup::broker::channel {
@@ -60,16 +62,24 @@ void ShardLoop::post(std::function<void()> work) {
   }
 }
 
+// Not all at once: what other shards post is calls, and the sessions here have their turn between
+// them.
 void ShardLoop::run_posted() {
-  {
+  if (running_.empty()) {
     const std::lock_guard lock(posted_mutex_);
     has_posted_.store(false);
     running_.swap(posted_);
+    ran_ = 0;
   }
-  for (const auto& work : running_) {
-    work();
+  const size_t end = std::min(running_.size(), ran_ + kPostedPerTurn);
+  while (ran_ < end) {
+    running_[ran_++]();
   }
-  running_.clear();
+  if (ran_ == running_.size()) {
+    running_.clear();
+  } else {
+    has_posted_.store(true);
+  }
 }
 
 uint64_t ShardLoop::at(uint64_t when_ns, std::function<void()> work) {

@@ -69,27 +69,35 @@ void MemoryBudget::leave(std::byte* address, const Block& block) noexcept {
 
 // From its end, so that what says how much is left stays to the last.
 void MemoryBudget::clear_some() noexcept {
-  if (clearing_ == nullptr) {
-    clearing_ = left_.exchange(nullptr, std::memory_order_acquire);
-  }
-  if (clearing_ == nullptr) {
+  if (is_taken_.test_and_set(std::memory_order_acquire)) {
     return;
   }
-  auto* const address = reinterpret_cast<std::byte*>(clearing_);
-  Block& block = clearing_->block;
+  Left* first = clearing_.load(std::memory_order_relaxed);
+  if (first == nullptr) {
+    first = left_.exchange(nullptr, std::memory_order_acquire);
+  }
+  clearing_.store(first == nullptr ? nullptr : clear_part(*first), std::memory_order_relaxed);
+  is_taken_.clear(std::memory_order_release);
+}
+
+// What is next.
+MemoryBudget::Left* MemoryBudget::clear_part(Left& left) noexcept {
+  auto* const address = reinterpret_cast<std::byte*>(&left);
+  Block& block = left.block;
   if (block.bytes > kClearedBytes) {
     // To whole pages: the block's size need not be a multiple of them.
     const size_t kept = (block.bytes - 1) / kClearedBytes * kClearedBytes;
     sys::unmap_private(address + kept, block.bytes - kept);
     block.bytes = kept;
-    return;
+    return &left;
   }
   const Block over = block;
-  clearing_ = clearing_->next;
+  Left* const next = left.next;
   sys::unmap_private(address, over.bytes);
   if (over.charged != 0) {
     give(over.account, over.charged);
   }
+  return next;
 }
 
 }  // namespace rtsup::broker

@@ -6,7 +6,7 @@
 //          the other half is whoever's comes first. So no function, and no number of them, keeps
 //          another one from its share.
 // Errors:  take() is false when there is no room; nothing is taken then.
-// Threads: clear_some() and has_left() one shard's, everything else any.
+// Threads: any.
 // Source:  docs/adr/0019-memory-budget.md.
 #pragma once
 
@@ -44,12 +44,15 @@ class MemoryBudget {
   };
   void leave(std::byte* address, const Block& block) noexcept;
   [[nodiscard]] bool has_left() const noexcept {
-    return clearing_ != nullptr || left_.load(std::memory_order_relaxed) != nullptr;
+    return clearing_.load(std::memory_order_relaxed) != nullptr ||
+           left_.load(std::memory_order_relaxed) != nullptr;
   }
+  // One part. Nothing while another shard is at it.
   void clear_some() noexcept;
 
  private:
   struct Left;  // stands in the block itself
+  Left* clear_part(Left& left) noexcept;
   [[nodiscard]] size_t beyond_share(size_t bytes) const noexcept {
     return bytes > share_ ? bytes - share_ : 0;
   }
@@ -61,7 +64,9 @@ class MemoryBudget {
   std::atomic<size_t> common_held_{0};  // by all beyond their shares
   // Release by who leaves a block, acquire by who takes all of them over.
   std::atomic<Left*> left_{nullptr};
-  Left* clearing_ = nullptr;
+  // Who is clearing: acquire by who takes it, release by who is done; all of `clearing_` is its.
+  std::atomic_flag is_taken_;
+  std::atomic<Left*> clearing_{nullptr};
 };
 
 // Whose memory it is. Without a budget nothing is counted.

@@ -122,7 +122,6 @@ Result<void> Broker::make_shards() {
   }
   RTSUP_ASSIGN(home_, channel::Shard::create(options, home_services_, link_));
   shards_.add_home(*home_);
-  options.clears_memory = false;
   for (uint32_t i = 1; i < placement_.shards(); ++i) {
     others_.push_back(std::make_unique<Other>(i, functions_.size(), *home_, link_));
     RTSUP_ASSIGN(auto shard,
@@ -222,7 +221,9 @@ void Broker::shutdown(uint64_t limit_ms) {
 }
 
 void Broker::end_when_idle(uint64_t deadline_ns) {
-  if (is_idle() || home_->now_ns() >= deadline_ns) {
+  // What is still fetched from a worker's memory is no service's yet.
+  const bool is_over = is_idle() && shards_.unrest().busy.value == 0;
+  if (is_over || home_->now_ns() >= deadline_ns) {
     home_->stop();
     return;
   }
@@ -241,13 +242,22 @@ void Broker::hand_over_when_quiet(const Quiescence::Outcome& outcome) {
   if (!outcome.is_quiet) {
     return link_.busy(outcome.busy, 0);
   }
-  Meter readings = meter_;
-  add_to(readings);
   Result<sys::UniqueFd> state = sys::UniqueFd();
-  shards_.run_alone([&] { state = hand_over_state(state_of_base(), readings); });
-  if (!state) {
+  SessionId busy{};
+  bool is_idle_still = false;
+  shards_.run_alone([&] {
+    // The shards were looked at one after the other: only now they are all seen at once.
+    busy = shards_.unrest().busy;
+    is_idle_still = is_idle() && busy.value == 0;
+    if (is_idle_still) {
+      Meter readings = meter_;
+      add_to(readings);
+      state = hand_over_state(state_of_base(), readings);
+    }
+  });
+  if (!is_idle_still || !state) {
     quiescence_->end();
-    return link_.busy({}, abi::pack_error(state.error()));
+    return link_.busy(busy, state ? 0 : abi::pack_error(state.error()));
   }
   link_.quiet(outcome.since_ns, std::move(*state));
 }

@@ -78,7 +78,7 @@ void ShardSet::clear() noexcept {
 }
 
 void ShardSet::run_on(uint32_t shard, const std::function<void()>& work) const {
-  if (shard == kHomeShard || !is_serving_) {
+  if (shard == kHomeShard || !is_serving_ || is_alone_) {
     work();
     return;
   }
@@ -111,7 +111,9 @@ void ShardSet::run_alone(const std::function<void()>& work) const {
     });
   }
   standing.wait();
+  is_alone_ = true;
   work();
+  is_alone_ = false;
   done.count_down();
   left.wait();  // before the latches go
 }

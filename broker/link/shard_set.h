@@ -58,7 +58,7 @@ class ShardSet final : public channel::SessionHost {
   // Does the work on the shard's thread, and waits for its end.
   void run_on(uint32_t shard, const std::function<void()>& work) const;
   void run_on_each(const std::function<void(uint32_t shard)>& work) const;
-  // Does the work here while every other shard stands still.
+  // Does the work here while every other shard stands still; what it asks of them is done here too.
   void run_alone(const std::function<void()>& work) const;
 
   Result<sys::UniqueFd> attach(channel::Attachment attachment) override;
@@ -81,6 +81,7 @@ class ShardSet final : public channel::SessionHost {
   std::vector<std::unique_ptr<Other>> others_;
   std::map<SessionId, uint32_t> owners_;  // of sessions that are not at home
   bool is_serving_ = false;
+  mutable bool is_alone_ = false;  // the others stand still: home may act for them
 };
 
 }  // namespace rtsup::broker

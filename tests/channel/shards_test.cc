@@ -10,6 +10,7 @@
 #include "broker/link/broker.h"
 #include "broker/testing/tables.h"
 #include "broker/testing/temp_folder.h"
+#include "schemas/base_generated.h"
 #include "schemas/plan_generated.h"
 #include "schemas/pubsub_generated.h"
 #include "schemas/session_generated.h"
@@ -28,6 +29,9 @@ using broker::testing::text_of;
 // are two; stock and orders with both stores and the bus on the other shard.
 enum Function : uint32_t { kCart, kPricing, kStock, kOrders };
 
+// What the broker may hold for them.
+constexpr uint64_t kFunctionMemory = uint64_t{192} << 20;
+
 struct Grants {
   bool stores = false;
   bool subscribes = false;
@@ -45,8 +49,8 @@ class PlanBuilder {
         plan::CreateComponentDirect(b_, "fast", "state.memory"),
         plan::CreateComponentDirect(b_, "store", "state.sqlite", "shop.db"),
         plan::CreateComponentDirect(b_, "news", "pubsub.memory")};
-    b_.Finish(plan::CreateBasePlanDirect(b_, 1, "shop", "shop", &components, &functions_, 1, 0, 0,
-                                         shards),
+    b_.Finish(plan::CreateBasePlanDirect(b_, 1, "shop", "shop", &components, &functions_, 1,
+                                         kFunctionMemory, 0, shards),
               "RTBP");
     return sys::SealedMemfd::create(
                "plan", {reinterpret_cast<const std::byte*>(b_.GetBufferPointer()), b_.GetSize()})
@@ -280,6 +284,17 @@ TEST_P(ShardsTest, FunctionsCallEachOtherBothWays) {
   EXPECT_EQ(invoke(orders->base(), "cart", "4").data, "cart:4");
   const std::string large(1 << 20, 'x');
   EXPECT_EQ(invoke(cart->base(), "stock", large).data, "stock:" + large);
+}
+
+// The base keeps each of them for a moment, all together far more than it may.
+TEST_P(ShardsTest, MemoryIsGivenBackWhileHomeSleeps) {
+  const auto stock = start(kStock, "stock");
+  const std::string large(9 << 20, 'l');
+  const auto table = make_table([](auto& b) { return abi::CreateEchoRequest(b); });
+  for (int i = 0; i < 60; ++i) {
+    const Reply reply = call(stock->base(), abi::op::kBaseEcho, table, large);
+    ASSERT_EQ(reply.status, Status::kOk) << i << " " << reply.reason;
+  }
 }
 
 TEST_P(ShardsTest, WhoHasNoInstanceIsDownForEverybody) {
