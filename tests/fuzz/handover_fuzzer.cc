@@ -42,8 +42,9 @@ class Nobody final : public broker::PubsubBus::Observer {
 struct Parts {
   Parts()
       : plan(*plan::GetBasePlan(plan_bytes().GetBufferPointer())),
-        components(std::move(*broker::ComponentSet::open(
-            plan, "/nowhere", {.post = loop, .timers = loop, .clock = loop}))) {
+        components(std::move(*broker::ComponentSet::open(plan, "/nowhere", [this](uint32_t) {
+          return broker::ComponentSet::Services{.post = loop, .timers = loop, .clock = loop};
+        }))) {
     components.buses()[1]->observe(&nobody);
   }
   static flatbuffers::FlatBufferBuilder& plan_bytes() {
