@@ -67,10 +67,10 @@ class ForwarderTest : public ::testing::Test {
   static FakeCall get(std::string payload = {}) {
     return FakeCall(abi::op::kStateGet, testing::get_table("store", "key"), std::move(payload));
   }
-  void answer_ok(Call& call, ValueRef value) {
+  void answer_ok(Call& call, const ValueRef& value) {
     AnswerBuilder builder;
     auto& table = builder.start();
-    call.answer(Status::kOk, builder.finish(abi::CreateStateGetResponse(table)), std::move(value));
+    call.answer(Status::kOk, builder.finish(abi::CreateStateGetResponse(table)), value);
   }
 
   FakeLoop loop_;

@@ -375,6 +375,7 @@ TEST_P(ShardsTest, NothingIsLostOrMixedUpUnderLoad) {
 TEST_P(ShardsTest, TheEndWaitsForWhatIsUnderWay) {
   const auto cart = start(kCart, "cart");
   std::vector<sdk::Begun> begun;
+  begun.reserve(20);
   const auto table = broker::testing::set_table("store", "last");
   for (int i = 0; i < 20; ++i) {
     begun.push_back(cart->base().begin({.opcode = abi::op::kStateSet, .metadata = table}));
