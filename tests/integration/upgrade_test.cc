@@ -123,8 +123,9 @@ class Load {
 
  private:
   void run(const OperatorSession& session, const std::string& function, const std::string& verb) {
+    const std::string start = verb + " " + function + "-";
     for (long i = 0; !stopping_.load(); ++i) {
-      const auto reply = session.call(function, verb + " " + function + "-" + std::to_string(i));
+      const auto reply = session.call(function, std::string(start).append(std::to_string(i)));
       ++made;
       if (reply.status != Status::kOk && failed.fetch_add(1) == 0) {
         first_failure = std::string(status_name(reply.status)) + " " + reply.reason;
@@ -163,7 +164,8 @@ TEST_F(UpgradeTest, NoCallFailsOrIsRepeatedUnderLoad) {
   EXPECT_GT(load.made.load(), 0);
   for (const char* const name : {"one", "two"}) {
     const std::string count = std::to_string(load.made_of(name));
-    EXPECT_EQ(operators.call(name, std::string("count ") + name).text, count + " " + count);
+    EXPECT_EQ(operators.call(name, std::string("count ") + name).text,
+              std::string(count).append(" ").append(count));
   }
   for (const char* const name : {"three", "four"}) {
     const std::string count = std::to_string(quick.made_of(name));
