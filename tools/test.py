@@ -15,9 +15,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 EVERYTHING = None
 # Short runs of the fuzz targets (tests/fuzz), which are built with clang.
 FUZZ_RUN = ("fuzz", ["fuzz"])
-# What `./dev test` runs: every suite as it is shipped, what takes hostile input once more under ASan and UBSan, both
-# ends of the channel, as threads of one process, under TSan, and the fuzz targets for a while.
-DEFAULT_RUNS = [("dev", EVERYTHING), ("asan-ubsan", ["unit", "channel", "hostile"]), ("tsan", ["channel"]), FUZZ_RUN]
+# What `./dev test` runs: every suite in the developers' build, what takes hostile input once more under ASan and UBSan,
+# both ends of the channel, as threads of one process, under TSan, the fuzz targets for a while, and what is packaged,
+# with the programs that measure it, once from outside.
+DEFAULT_RUNS = [("dev", EVERYTHING), ("asan-ubsan", ["unit", "channel", "hostile"]), ("tsan", ["channel"]), FUZZ_RUN,
+                ("release", ["install"])]
 ALL_RUNS = [(preset, EVERYTHING) for preset in ("dev", "asan-ubsan", "tsan", "release", "coverage")] + [FUZZ_RUN]
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",

@@ -195,7 +195,7 @@ Result<void> Broker::run() {
   shards_.start();
   home_->run();
   shards_.stop();
-  return failed_ ? Result<void>(*failed_) : Result<void>();
+  return outcome_;
 }
 
 // A forwarded call counts where it came from until its answer is there.
@@ -281,9 +281,9 @@ void Broker::end_when_told() {
 }
 
 void Broker::import(sys::UniqueFd state) {
-  if (const auto taken = take_over(std::move(state)); !taken) {
+  outcome_ = take_over(std::move(state));
+  if (!outcome_) {
     // What it holds may be a part of it: nobody is to be served from that.
-    failed_ = taken.error();
     home_->stop();
     return;
   }

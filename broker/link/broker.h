@@ -98,7 +98,7 @@ class Broker final : public LinkEvents, public LiveMeters {
   std::optional<UsageService> usage_;
   std::optional<HomeServices> at_home_;
   std::optional<Quiescence> quiescence_;
-  std::optional<Error> failed_;
+  Result<void> outcome_;
   bool has_handed_over_ = false;
   const Role role_;
 };
