@@ -143,8 +143,8 @@ TEST(BrokerStateTest, EverythingMoves) {
 }
 
 TEST(BrokerStateTest, TheKeptFileIsRead) {
-  if (std::getenv("RTSUP_REFRESH_HANDOVER") !=
-      nullptr) {  // NOLINT(concurrency-mt-unsafe): one thread
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
+  if (std::getenv("RTSUP_REFRESH_HANDOVER") != nullptr) {
     Parts old;
     fill(old);
     const auto file = hand_over(old);

@@ -64,7 +64,7 @@ void StateService::answer_bulk_get(Call& call, std::span<const StateItem> items)
     answer_failure(call, builder_, Reason::kAnswerTooLarge);
     return;
   }
-  call.answer(Status::kOk, response, std::move(payload));
+  call.answer(Status::kOk, response, payload);
 }
 
 void StateService::answer_bulk_write(Call& call, std::span<const StateOutcome> outcomes) {

@@ -15,12 +15,17 @@
 #include "schemas/plan_generated.h"
 #include "schemas/session_generated.h"
 #include "sdk/channel_transport.h"
+#include "tests/support/calls.h"
 
 namespace rtsup {
 namespace {
 
 using broker::testing::TempFolder;
 using broker::testing::text_of;
+using test::call;
+using test::get;
+using test::Reply;
+using test::set;
 
 // cart: everything under cart/ of both stores, may call pricing. pricing: nothing.
 sys::SealedMemfd base_plan(uint32_t version = 1) {
@@ -52,31 +57,6 @@ class BrokerProcess : public test::BrokerProcess {
     return sdk::ChannelTransport::create(test::BrokerProcess::attach({session, function, kind}));
   }
 };
-
-struct Reply {
-  Status status = Status::kUnknown;
-  std::string data;
-  std::string reason;
-};
-
-Reply call(sdk::Transport& transport, uint16_t opcode, const broker::testing::Table& table,
-           const std::string& payload = {}) {
-  const sdk::Answer answer = transport.call(
-      {.opcode = opcode, .metadata = table, .payload = std::as_bytes(std::span(payload))});
-  Reply reply{.status = answer.status, .data = text_of(answer.payload), .reason = {}};
-  if (answer.status != Status::kOk && !answer.metadata.empty()) {
-    reply.reason = flatbuffers::GetRoot<abi::Failure>(answer.metadata.data())->reason()->str();
-  }
-  transport.release(answer.lease);
-  return reply;
-}
-Reply set(sdk::Transport& transport, const char* component, const char* key,
-          const std::string& value) {
-  return call(transport, abi::op::kStateSet, broker::testing::set_table(component, key), value);
-}
-Reply get(sdk::Transport& transport, const char* component, const char* key) {
-  return call(transport, abi::op::kStateGet, broker::testing::get_table(component, key));
-}
 
 class BrokerProcessTest : public ::testing::Test {
  protected:

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,8 @@
 #include "sys/cgroup_mounts.h"
 #include "sys/socket.h"
 #include "tests/support/broker_process.h"
+#include "tests/support/calls.h"
+#include "tests/support/group_sweeper.h"
 
 namespace rtsup::test {
 namespace {
@@ -70,20 +73,6 @@ sys::SealedMemfd base_plan(const Limits& limits) {
       .value();
 }
 
-Status call(sdk::Transport& worker, uint16_t opcode, const Table& table, std::string_view payload,
-            std::string* data = nullptr) {
-  const sdk::Answer answer =
-      worker.call({.opcode = opcode,
-                   .metadata = table,
-                   .payload = std::as_bytes(std::span(payload.data(), payload.size())),
-                   .timeout_ns = kPatienceNs});
-  if (data != nullptr) {
-    *data = text_of(answer.payload);
-  }
-  worker.release(answer.lease);
-  return answer.status;
-}
-
 // A process in a group of its own that does one thing and then waits to be ended.
 class Guest {
  public:
@@ -96,10 +85,10 @@ class Guest {
     const sys::UniqueFd saying(pipe[1]);
     pid_ = ::fork();
     if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       join(group);
       const char byte = work() ? 'y' : 'n';
-      const bool is_said = ::write(saying.get(), &byte, 1) == 1;
-      while (is_said) {
+      if (::write(saying.get(), &byte, 1) == 1) {
         ::pause();
       }
       ::_exit(1);
@@ -187,6 +176,55 @@ class RogueWorker {
   uint32_t last_window_ = 0;
 };
 
+// Has the base read holes in every window that it gives; whether one was refused.
+bool punch_holes(int socket) {
+  auto regions = sdk::Regions::attach(sys::duplicate(socket).value(), kPatienceNs);
+  RogueWorker worker(std::move(*regions), socket);
+  bool was_refused = false;
+  for (const uint32_t bytes : {64U << 20, 32U << 20, 16U << 20, 8U << 20, 8U << 20, 4U << 20,
+                               4U << 20, 2U << 20, 1U << 20, 1U << 20}) {
+    const auto window = worker.ask_window(bytes);
+    was_refused = was_refused || window.empty();
+    if (!window.empty()) {
+      ::madvise(window.data(), window.size(), MADV_REMOVE);
+      for (uint32_t at = 0; at < bytes; at += 16 << 10) {
+        if (!worker.have_read(at, 16 << 10)) {
+          return false;
+        }
+      }
+    }
+  }
+  return was_refused;
+}
+
+// Writes without end; whether it was refused at times, and got what it had written otherwise.
+bool write_without_end(int socket) {
+  auto regions = sdk::Regions::attach(sys::duplicate(socket).value(), kPatienceNs);
+  const auto transport = sdk::ChannelTransport::create(std::move(*regions));
+  int refused = 0;
+  for (int i = 0; i < 40; ++i) {
+    const std::string payload((i % 5) * kMiB + 1000, 'w');
+    const std::string key = "key" + std::to_string(i);
+    for (const char* const component : {"fast", "kept"}) {
+      const Status status =
+          call(*transport, abi::op::kStateSet, set_table(component, key), payload, kPatienceNs)
+              .status;
+      refused += status == Status::kResourceExhausted ? 1 : 0;
+      if (status != Status::kOk && status != Status::kResourceExhausted) {
+        return false;
+      }
+      if (status == Status::kOk) {
+        const Reply got =
+            call(*transport, abi::op::kStateGet, get_table(component, key), {}, kPatienceNs);
+        if (got.status == Status::kOk && got.data != payload) {
+          return false;
+        }
+      }
+    }
+  }
+  return refused > 0;
+}
+
 class BrokerMemoryTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -194,7 +232,9 @@ class BrokerMemoryTest : public ::testing::Test {
     if (!mounts) {
       GTEST_SKIP() << "no cgroup file system: " << describe(mounts.error());
     }
-    auto tree = sys::CgroupTree::create("memory-test-" + std::to_string(::getpid()), *mounts);
+    const std::string name = "memory-test-" + std::to_string(::getpid());
+    sweeper_.emplace(sys::CgroupTree::folders_of(name, *mounts));
+    auto tree = sys::CgroupTree::create(name, *mounts);
     if (!tree) {
       GTEST_SKIP() << "no control group of its own: " << describe(tree.error());
     }
@@ -223,6 +263,7 @@ class BrokerMemoryTest : public ::testing::Test {
   }
   static uint64_t bytes_of(const sys::Cgroup& group) { return group.usage()->memory_bytes; }
 
+  std::optional<GroupSweeper> sweeper_;
   sys::CgroupTree tree_;
   bool has_tree_ = false;
   broker::testing::TempFolder folder_;
@@ -268,65 +309,19 @@ TEST_F(BrokerMemoryTest, UnderATightLimitTheBrokerRefusesAndLives) {
   start_broker({.functions = 96 * kMiB}, own);
   const auto victim =
       sdk::ChannelTransport::create(broker_->attach({.session = 3, .function = kVictim}));
-  ASSERT_EQ(call(*victim, abi::op::kStateSet, set_table("store", "key"), "kept"), Status::kOk);
+  ASSERT_EQ(set(*victim, "store", "key", "kept").status, Status::kOk);
 
   const sys::Cgroup workers = group("workers");
   const sys::UniqueFd writer_socket = broker_->introduce({.session = 1, .function = kWriter});
   const sys::UniqueFd rogue_socket = broker_->introduce({.session = 2, .function = kRogue});
-  const Guest rogue(workers, [&] {
-    auto regions = sdk::Regions::attach(sys::duplicate(rogue_socket.get()).value(), kPatienceNs);
-    RogueWorker worker(std::move(*regions), rogue_socket.get());
-    bool was_refused = false;
-    for (const uint32_t bytes : {64U << 20, 32U << 20, 16U << 20, 8U << 20, 8U << 20, 4U << 20,
-                                 4U << 20, 2U << 20, 1U << 20, 1U << 20}) {
-      const auto window = worker.ask_window(bytes);
-      was_refused = was_refused || window.empty();
-      if (!window.empty()) {
-        ::madvise(window.data(), window.size(), MADV_REMOVE);
-        for (uint32_t at = 0; at < bytes; at += 16 << 10) {
-          if (!worker.have_read(at, 16 << 10)) {
-            return false;
-          }
-        }
-      }
-    }
-    return was_refused;
-  });
-  const Guest writer(workers, [&] {
-    auto regions = sdk::Regions::attach(sys::duplicate(writer_socket.get()).value(), kPatienceNs);
-    const auto transport = sdk::ChannelTransport::create(std::move(*regions));
-    int refused = 0;
-    for (int i = 0; i < 40; ++i) {
-      const std::string payload((i % 5) * kMiB + 1000, 'w');
-      const std::string key = "key" + std::to_string(i);
-      for (const char* const component : {"fast", "kept"}) {
-        const Status status =
-            call(*transport, abi::op::kStateSet, set_table(component, key), payload);
-        refused += status == Status::kResourceExhausted ? 1 : 0;
-        if (status != Status::kOk && status != Status::kResourceExhausted) {
-          return false;
-        }
-        std::string got;
-        if (status == Status::kOk &&
-            call(*transport, abi::op::kStateGet, get_table(component, key), {}, &got) ==
-                Status::kOk &&
-            got != payload) {
-          return false;
-        }
-      }
-    }
-    return refused > 0;
-  });
+  const Guest rogue(workers, [&] { return punch_holes(rogue_socket.get()); });
+  const Guest writer(workers, [&] { return write_without_end(writer_socket.get()); });
   std::atomic<bool> is_over{false};
   int wrong = 0;
   std::thread using_it([&] {
     while (!is_over) {
-      std::string got;
-      wrong += call(*victim, abi::op::kStateSet, set_table("store", "key"), "kept") == Status::kOk
-                   ? 0
-                   : 1;
-      call(*victim, abi::op::kStateGet, get_table("store", "key"), {}, &got);
-      wrong += got == "kept" ? 0 : 1;
+      wrong += set(*victim, "store", "key", "kept").status == Status::kOk ? 0 : 1;
+      wrong += get(*victim, "store", "key").data == "kept" ? 0 : 1;
     }
   });
   EXPECT_TRUE(rogue.went_well());

@@ -18,12 +18,17 @@
 #include "sdk/host.h"
 #include "sys/socket.h"
 #include "tests/channel/one_mapping.h"
+#include "tests/support/calls.h"
 
 namespace rtsup {
 namespace {
 
 using broker::testing::make_table;
 using broker::testing::text_of;
+using test::call;
+using test::get;
+using test::Reply;
+using test::set;
 
 // Where Placement puts them: cart and pricing at home, since cart has configuration and the others
 // are two; stock and orders with both stores and the bus on the other shard.
@@ -79,30 +84,6 @@ class PlanBuilder {
   std::vector<flatbuffers::Offset<plan::Function>> functions_;
 };
 
-struct Reply {
-  Status status = Status::kUnknown;
-  std::string data;
-  std::string reason;
-};
-
-Reply call(sdk::Transport& transport, uint16_t opcode, const broker::testing::Table& table,
-           const std::string& payload = {}) {
-  const sdk::Answer answer = transport.call(
-      {.opcode = opcode, .metadata = table, .payload = std::as_bytes(std::span(payload))});
-  Reply reply{.status = answer.status, .data = text_of(answer.payload), .reason = {}};
-  if (answer.status != Status::kOk && !answer.metadata.empty()) {
-    reply.reason = flatbuffers::GetRoot<abi::Failure>(answer.metadata.data())->reason()->str();
-  }
-  transport.release(answer.lease);
-  return reply;
-}
-Reply set(sdk::Transport& transport, const char* component, const std::string& key,
-          const std::string& value) {
-  return call(transport, abi::op::kStateSet, broker::testing::set_table(component, key), value);
-}
-Reply get(sdk::Transport& transport, const char* component, const std::string& key) {
-  return call(transport, abi::op::kStateGet, broker::testing::get_table(component, key));
-}
 Reply invoke(sdk::Transport& transport, const char* function, const std::string& data) {
   return call(transport, abi::op::kInvokeCall, broker::testing::invoke_table(function), data);
 }
