@@ -52,6 +52,15 @@ class BlockMap {
     free_ += count;
   }
 
+  // Where take() of a few bytes would begin; some offset when all is taken.
+  [[nodiscard]] uint32_t next_offset() const noexcept {
+    for (uint32_t word = 0; word < kWords; ++word) {
+      if (~words_[word] != 0) {
+        return (word * 64 + static_cast<uint32_t>(std::countr_one(words_[word]))) * kBlockBytes;
+      }
+    }
+    return 0;
+  }
   [[nodiscard]] uint32_t free_bytes() const noexcept { return free_ * kBlockBytes; }
 
  private:

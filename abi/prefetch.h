@@ -20,4 +20,14 @@ inline void prefetch_write(const std::byte* line) noexcept {
 #endif
 }
 
+// The first bytes of a range, as much as a small table and value are: two lines.
+inline void prefetch_read_small(const std::byte* bytes) noexcept {
+  prefetch_read(bytes);
+  prefetch_read(bytes + 64);
+}
+inline void prefetch_write_small(const std::byte* bytes) noexcept {
+  prefetch_write(bytes);
+  prefetch_write(bytes + 64);
+}
+
 }  // namespace rtsup::abi

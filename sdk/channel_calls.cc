@@ -278,6 +278,7 @@ ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, co
     }
     range = *taken;
     to = epoch->memory.address(range);
+    abi::prefetch_write_small(to);
   }
   slot = &take_slot(how);
   slot->place = epoch->place;  // keeps the epoch from now on

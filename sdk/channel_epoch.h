@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "abi/prefetch.h"
 #include "sdk/regions.h"
 #include "sdk/runtime_page.h"
 #include "sdk/up_memory.h"
@@ -56,6 +57,17 @@ struct ChannelEpoch {
     }
     return range;
   }
+  // The base puts one answer behind the other, until it takes back what was released.
+  void expect_answer() const noexcept {
+    abi::prefetch_read_small(regions.down_slot(head));
+    abi::prefetch_read_small(regions.down.data() + answer_at + answer_step);
+  }
+  void note_answer(const abi::Range& table) noexcept {
+    if (table.window == 0 && table.length != 0) {
+      answer_step = table.offset - answer_at;
+      answer_at = table.offset;
+    }
+  }
   void note_lease(const abi::Frame& frame) noexcept {
     if (frame.lease < abi::kLeases) {
       // Relaxed: read by others only once a lock lies between.
@@ -95,8 +107,9 @@ struct ChannelEpoch {
   bool is_retired = false;
 
   // The leader's; the windows are published to callers by their slot's state.
-  uint64_t head = 0;                           // of the down ring
-  uint32_t likely_answer = abi::kArenaOffset;  // where the last answer lay: a hint
+  uint64_t head = 0;                       // of the down ring
+  uint32_t answer_at = abi::kArenaOffset;  // where the last answer lay,
+  uint32_t answer_step = 0;                // and how far from the one before: a hint
   // This session's, and then those of topics.
   std::array<sys::ReadOnlyMapping, abi::kWindowsMax + abi::kTopicWindowsMax> down_windows;
   // Queued or being handled: a message in a topic's region is held by nothing else.

@@ -245,9 +245,9 @@ bool ChannelTransport::drain() noexcept {
   }
   while (epoch.head != tail) {
     abi::Frame frame;
-    abi::prefetch_read(epoch.regions.down.data() + epoch.likely_answer);
+    epoch.expect_answer();
     abi::copy_once(&frame, epoch.regions.down_slot(epoch.head), sizeof frame);
-    epoch.likely_answer = frame.metadata.window == 0 ? frame.metadata.offset : epoch.likely_answer;
+    epoch.note_answer(frame.metadata);
     epoch.note_lease(frame);
     ++epoch.head;
     // Release: the copy comes before the base may write the slot again; partner: the base's acquire

@@ -38,6 +38,10 @@ class DownMemory {
 
   static bool needs_window(size_t bytes) noexcept { return bytes > abi::kInlineBytesMax; }
 
+  // Where the next small lease will lie, counted in the region: a hint.
+  [[nodiscard]] uint32_t next_offset() const noexcept {
+    return abi::kArenaOffset + arena_.next_offset();
+  }
   // Nothing when there is no room now.
   std::optional<Lease> take(uint32_t bytes) noexcept;
   // A lease that is told to the worker later, by tell(), or taken back before, by cancel(). Giving

@@ -38,7 +38,8 @@ class Session final : public Endpoint {
 
   // What the loop does with it.
   [[nodiscard]] bool has_work() const noexcept;
-  void take_up(uint32_t frames_max);  // requests and answers, at most so many
+  void expect_request() const noexcept;  // soon
+  void take_up(uint32_t frames_max);     // requests and answers, at most so many
   void doorbell_rang();
   void flush();
   void set_hot(bool hot) noexcept;
@@ -56,8 +57,9 @@ class Session final : public Endpoint {
   }
   void add_time(uint64_t elapsed_ns) noexcept { meters_.broker_ns += elapsed_ns; }
   uint64_t last_active_turn = 0;
-  bool is_dirty = false;
-  bool has_left = false;  // it was ready and is no more: to be told to the directory's observer
+  bool is_dirty = false;     // in the shard's list
+  bool needs_flush = false;  // since the last one
+  bool has_left = false;     // it was ready and is no more: to be told to the directory's observer
 
   void drain();
   void end(abi::ViolationReason reason, uint64_t number);
@@ -164,7 +166,7 @@ class Session final : public Endpoint {
   bool look_at_tail();
   void pass_frame() noexcept;
   bool check_frame(const abi::Frame& frame);
-  void expect_lines() const noexcept;
+  void expect_answer() const noexcept;
   bool resolve(const abi::Range& range, WorkerBytes& bytes) const noexcept;
   bool take_request(const abi::Frame& frame);
   bool copy_metadata(const abi::Frame& frame, const WorkerBytes& source,
@@ -264,10 +266,8 @@ class Session final : public Endpoint {
   static constexpr uint8_t kFetching = 4;  // until the reply before it is read
   uint8_t waits_ = 0;
   bool needs_ring_ = false;
-  bool has_reclaimed_ = false;  // since the last flush
-  // Offsets at which the last request's table was found, and the last answer was put: hints.
-  uint32_t likely_metadata_ = abi::kArenaOffset;
-  uint32_t likely_answer_ = abi::kArenaOffset;
+  bool has_reclaimed_ = false;                    // since the last flush
+  uint32_t likely_metadata_ = abi::kArenaOffset;  // where the last request's table was: a hint
   bool has_room_news_ = false;  // an event may fit now: tell the directory's observer
   bool is_blocked_ = false;     // an event found no memory or ring slot: look again after a while
 

@@ -216,6 +216,7 @@ void Session::parked_sent(SessionCall& call, Status status) {
 }
 
 void Session::flush() {
+  needs_flush = false;
   for (uint32_t i = 0; i < parked_count_ && state_ < State::kEnded;) {
     if (!send_parked(calls_[parked_[i]])) {
       ++i;
@@ -261,6 +262,7 @@ void Session::check_unread() {
 }
 
 void Session::make_dirty() {
+  needs_flush = true;
   if (!is_dirty) {
     is_dirty = true;
     core_.dirty.push_back(this);
@@ -321,7 +323,6 @@ bool Session::publish(abi::Frame& frame, std::span<const std::byte> metadata, co
     if (!lease) {
       return false;
     }
-    likely_answer_ = lease->window == 0 ? lease->offset : likely_answer_;
     frame.lease = lease->index;
     frame.lease_generation = lease->generation;
     abi::copy_once(lease->data, metadata.data(), metadata.size());

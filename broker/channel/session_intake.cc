@@ -64,6 +64,7 @@ bool Session::look_at_tail() {
     return false;
   }
   up_tail_ = tail;
+  expect_request();
   return true;
 }
 
@@ -73,7 +74,7 @@ bool Session::take_frame() {
     waits_ |= kStalled;
     return false;
   }
-  expect_lines();
+  expect_answer();
   const abi::Frame frame = up_.frame(up_head_);
   if (kChecks && !check_frame(frame)) {
     return false;
@@ -89,15 +90,15 @@ bool Session::take_frame() {
   return state_ < State::kEnded;
 }
 
-// A library that has one call under way at a time puts every request in the same place, and the
-// answer goes to the same place too. Lines that are on their way meanwhile need not be waited for.
-void Session::expect_lines() const noexcept {
-  up_.expect(likely_metadata_);
+// A library that has one call under way at a time puts every request in the same place. Lines that
+// are on their way meanwhile need not be waited for.
+void Session::expect_request() const noexcept { up_.expect(up_head_, likely_metadata_); }
+
+void Session::expect_answer() const noexcept {
   const std::byte* const down = down_region_.mapping.bytes().data();
   const size_t slot = abi::kRingOffset + (tail_ & (abi::kRingFrames - 1)) * sizeof(abi::Frame);
-  abi::prefetch_write(down + slot);
-  abi::prefetch_write(down + slot + abi::kLine);
-  abi::prefetch_write(down + likely_answer_);
+  abi::prefetch_write_small(down + slot);
+  abi::prefetch_write_small(down + memory_.next_offset());
   abi::prefetch_write(reinterpret_cast<const std::byte*>(&down_.response_tail));
 }
 

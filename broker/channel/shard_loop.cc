@@ -238,9 +238,10 @@ bool ShardLoop::turn() {
     busy = true;
   }
   const size_t count = hot_.size();
-  first_ = count == 0 ? 0 : (first_ + 1) % count;
-  for (size_t i = 0; i < count && !hot_.empty(); ++i) {
-    Session& session = *hot_[(first_ + i) % hot_.size()];
+  first_ = first_ + 1 < count ? first_ + 1 : 0;
+  for (size_t i = 0, at = first_; i < count && !hot_.empty(); ++i, ++at) {
+    at = at < hot_.size() ? at : 0;
+    Session& session = *hot_[at];
     if (session.has_work()) {
       take_up(session);
       busy = true;
@@ -286,7 +287,9 @@ void ShardLoop::flush_dirty() {
   for (size_t i = 0; i < core_.dirty.size(); ++i) {  // it may grow meanwhile
     Session& session = *core_.dirty[i];
     session.is_dirty = false;
-    session.flush();
+    if (session.needs_flush) {  // or it did so at the end of its turn
+      session.flush();
+    }
     if (std::exchange(session.has_left, false) && core_.rooms != nullptr &&
         !has_ready(session.principal().function)) {
       core_.rooms->down(session.principal().function);
@@ -306,9 +309,13 @@ void ShardLoop::reap() {
 }
 
 bool ShardLoop::has_hot_work() const noexcept {
-  return has_posted_.load() || stopping_.load() ||
-         std::any_of(hot_.begin(), hot_.end(),
-                     [](const Session* session) { return session->has_work(); });
+  for (const Session* const session : hot_) {
+    if (session->has_work()) {
+      session->expect_request();  // it is on its way while the clock is read
+      return true;
+    }
+  }
+  return has_posted_.load() || stopping_.load();
 }
 
 void ShardLoop::wait() {

@@ -68,14 +68,15 @@ class UpRegion {
     return version;
   }
   [[nodiscard]] abi::Frame frame(uint64_t index) const noexcept {
-    const size_t slot = abi::kRingOffset + (index & (abi::kRingFrames - 1)) * sizeof(abi::Frame);
     abi::Frame copy;
-    abi::copy_once(&copy, region_.mapping.bytes().data() + slot, sizeof copy);
+    abi::copy_once(&copy, region_.mapping.bytes().data() + slot_of(index), sizeof copy);
     return copy;
   }
-  // Bytes that are likely to be looked at next.
-  void expect(uint32_t offset) const noexcept {
-    abi::prefetch_read(region_.mapping.bytes().data() + offset);
+  // A frame and bytes that are likely to be looked at next.
+  void expect(uint64_t index, uint32_t offset) const noexcept {
+    const std::byte* const region = region_.mapping.bytes().data();
+    abi::prefetch_read_small(region + slot_of(index));
+    abi::prefetch_read_small(region + offset);
   }
   [[nodiscard]] WorkerBytes bytes() const noexcept { return WorkerBytes(region_.mapping.bytes()); }
 
@@ -83,6 +84,9 @@ class UpRegion {
   void close_fd() noexcept { region_.fd.reset(); }
 
  private:
+  static size_t slot_of(uint64_t index) noexcept {
+    return abi::kRingOffset + (index & (abi::kRingFrames - 1)) * sizeof(abi::Frame);
+  }
   [[nodiscard]] const abi::UpHeader& header() const noexcept {
     return *reinterpret_cast<const abi::UpHeader*>(region_.mapping.bytes().data());
   }

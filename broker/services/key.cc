@@ -32,20 +32,34 @@ Sequence sequence_of(uint8_t lead) noexcept {
   return {0, 0, 0};
 }
 
-// How many characters at the beginning are ASCII and no NUL, as far as eight at a time tell.
+// How many characters at the beginning are ASCII and no NUL, as far as a look at several at a time
+// tells.
 size_t plain_ascii(std::string_view text) noexcept {
   constexpr uint64_t kHigh = 0x8080808080808080;
   constexpr uint64_t kOnes = 0x0101010101010101;
+  // Taking 1 from each byte sets the high bit of one that was 0, or reaches into it from a 0
+  // below.
+  const auto is_plain = [](uint64_t word) { return ((word | (word - kOnes)) & kHigh) == 0; };
   size_t count = 0;
   for (uint64_t word = 0; text.size() - count >= sizeof word; count += sizeof word) {
     std::memcpy(&word, text.data() + count, sizeof word);
-    // Taking 1 from each byte sets the high bit of one that was 0, or reaches into it from a 0
-    // below.
-    if (((word | (word - kOnes)) & kHigh) != 0) {
-      break;
+    if (!is_plain(word)) {
+      return count;
     }
   }
-  return count;
+  // The rest together with what lies before it, or two halves that overlap.
+  uint64_t rest = 0;
+  if (text.size() >= sizeof rest) {
+    std::memcpy(&rest, text.data() + text.size() - sizeof rest, sizeof rest);
+  } else if (text.size() >= sizeof(uint32_t)) {
+    uint32_t halves[2];
+    std::memcpy(&halves[0], text.data(), sizeof(uint32_t));
+    std::memcpy(&halves[1], text.data() + text.size() - sizeof(uint32_t), sizeof(uint32_t));
+    rest = (uint64_t{halves[1]} << 32) | halves[0];
+  } else {
+    return count;
+  }
+  return is_plain(rest) ? text.size() : count;
 }
 
 bool is_continuation(char c) noexcept { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }

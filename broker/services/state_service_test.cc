@@ -40,6 +40,22 @@ TEST(KeyTest, Utf8IsCheckedToTheLetter) {
   EXPECT_FALSE(is_valid_key("\xe2\x82\x28"));
 }
 
+// ASCII is looked at several characters at a time.
+TEST(KeyTest, OneBadByteIsFoundWhereverItStands) {
+  for (size_t length = 1; length <= 40; ++length) {
+    const std::string good(length, 'k');
+    EXPECT_TRUE(is_valid_key(good)) << length;
+    for (size_t at = 0; at < length; ++at) {
+      for (const char bad : {'\0', '\x80', '\xc3', '\xff'}) {
+        std::string key = good;
+        key[at] = bad;
+        EXPECT_FALSE(is_valid_key(key)) << length << " " << at << " " << static_cast<int>(bad);
+      }
+    }
+    EXPECT_TRUE(is_valid_key(good + "\xc3\xa4")) << length;
+  }
+}
+
 TEST(KeyTest, ContentTypesArePrintableAscii) {
   EXPECT_TRUE(is_valid_content_type(""));
   EXPECT_TRUE(is_valid_content_type("text/plain; charset=utf-8"));
