@@ -43,13 +43,17 @@ def changed_since(base):
 
 @functools.cache
 def direct_includes(path):
-    """The project's own headers that a file includes, as paths from the top."""
+    """The project's own headers that a file includes, as paths from the top; for a generated one, what it is made from."""
     text = (ROOT / path).read_text(errors="replace")
     found = set()
+    if path.endswith(".fbs"):
+        return frozenset("schemas/" + name for name in re.findall(r'^include "([^"]+)";', text, re.MULTILINE))
     for name in re.findall(r'^\s*#\s*include\s*["<]([^">]+)[">]', text, re.MULTILINE):
-        for candidate in (name, "sdk/include/" + name):
+        for candidate in (name, "sdk/include/" + name, re.sub(r"^(schemas/\w+)_generated\.h$", r"\1.fbs", name)):
             if (ROOT / candidate).is_file():
                 found.add(candidate)
+        if name == "schemas/operations.inc":
+            found |= {"schemas/services.fbs", "schemas/opgen.cc"}
     return frozenset(found)
 
 

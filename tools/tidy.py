@@ -26,10 +26,8 @@ def compile_commands():
 
 
 def key(path, command):
-    # The schemas stand for the headers generated from them.
-    schemas = sorted(str(p.relative_to(sources.ROOT)) for p in (sources.ROOT / "schemas").glob("*.fbs"))
     digest = hashlib.sha256(command.replace(str(sources.ROOT), "").encode())
-    for name in [".clang-tidy", *sorted(sources.closure(path)), *schemas]:
+    for name in [".clang-tidy", *sorted(sources.closure(path))]:
         content = (sources.ROOT / name).read_bytes()
         digest.update(f"\0{name}\0{len(content)}\0".encode())
         digest.update(content)
