@@ -80,7 +80,10 @@ void Histogram::for_each(const std::function<void(uint64_t, uint64_t)>& each) co
 std::string Histogram::to_text() const {
   std::string text;
   for_each([&](uint64_t lowest, uint64_t count) {
-    text += (text.empty() ? "" : ",") + std::to_string(lowest) + ":" + std::to_string(count);
+    text += text.empty() ? "" : ",";
+    text += std::to_string(lowest);
+    text += ':';
+    text += std::to_string(count);
   });
   return text + " " + std::to_string(max_);
 }
