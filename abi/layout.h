@@ -43,7 +43,7 @@
 namespace rtsup::abi {
 
 inline constexpr uint16_t kAbiMajor = 1;
-inline constexpr uint16_t kAbiMinor = 2;
+inline constexpr uint16_t kAbiMinor = 3;
 
 inline constexpr uint64_t kUpMagic = 0x3150555055535452;     // "RTSUPUP1", little-endian
 inline constexpr uint64_t kDownMagic = 0x314e574450555354;   // "TSUPDWN1"
@@ -59,6 +59,9 @@ inline constexpr uint32_t kWindowsMax =
 // Memory of topics that one session is ever given (since 1.2).
 inline constexpr uint32_t kTopicWindowsMax = 16;
 inline constexpr uint16_t kTopicMinor = 2;
+// Messages that come as one event (since 1.3). No more than events that a worker may have open.
+inline constexpr uint32_t kGroupMessagesMax = 32;
+inline constexpr uint16_t kGroupMinor = 3;
 // Of one call or event; a base may be set to less, and grants less to a worker of little memory.
 inline constexpr uint32_t kPayloadBytesMax = 64 * 1024 * 1024;
 // One attached window: the largest payload and its table.

@@ -82,6 +82,10 @@ void ChannelTransport::drop_room(const ReplyRoom& room) noexcept {
 
 void ChannelTransport::reply(const Event& event, Status status, Bytes metadata,
                              const ReplyRoom& room, size_t payload_bytes) noexcept {
+  if (event.group != 0) {
+    drop_room(room);  // nobody reads it
+    return reply_message(event, status);
+  }
   if (!publish_answer({.correlation = event.context.correlation,
                        .session = event.context.session,
                        .status = status,

@@ -315,12 +315,16 @@ Bytes ChannelTransport::resolve(const ChannelEpoch& epoch, const abi::Range& ran
 
 Next ChannelTransport::next_event(Event& event) noexcept {
   const auto has_event = [this] {
-    return event_tail_.load() !=
-           event_head_.load(std::memory_order_relaxed);  // only this thread changes the head
+    return opened_ != nullptr ||
+           event_tail_.load() !=
+               event_head_.load(std::memory_order_relaxed);  // only this thread changes the head
   };
   const auto is_over = [this] { return stopping_.load() || ending_.load(); };
   const auto has_moved = [this] { return serial_.load() != served_serial_; };
   for (;;) {
+    if (take_message(event)) {
+      return Next::kEvent;
+    }
     wait([&] { return has_event() || has_moved() || is_over(); }, UINT64_MAX);
     if (has_moved() && !is_over()) {
       served_serial_ = serial_.load();
@@ -330,7 +334,10 @@ Next ChannelTransport::next_event(Event& event) noexcept {
       return stopping_.load() ? Next::kStopped : closed_.load() ? Next::kBaseGone : Next::kAsked;
     }
     if (take_event(event)) {
-      return Next::kEvent;
+      if (event.opcode != abi::op::kEventMessages) {
+        return Next::kEvent;
+      }
+      open_group(event);
     }
   }
 }

@@ -21,6 +21,7 @@
 #include "abi/spin.h"
 #include "sdk/channel_epoch.h"
 #include "sdk/host.h"
+#include "sdk/message_group.h"
 #include "sdk/transport.h"
 
 namespace rtsup::sdk {
@@ -237,6 +238,16 @@ class ChannelTransport final : public Transport {
     uint32_t place = 0;
   };
   bool take_event(Event& event) noexcept;
+  // Messages that came as one event: handed out one by one, answered together (channel_groups.cc).
+  // A worker never has more open than this: each holds two at least.
+  static constexpr size_t kGroups = abi::kGroupMessagesMax / 2;
+  void open_group(const Event& event) noexcept;
+  bool take_message(Event& event) noexcept;
+  void reply_message(const Event& event, Status status) noexcept;
+  void drop_messages() noexcept;
+  void end_group(MessageGroup& group) noexcept;
+  std::array<MessageGroup, kGroups> groups_;  // the serving thread's
+  MessageGroup* opened_ = nullptr;            // the one that is handed out
   std::array<QueuedEvent, abi::kRingFrames> events_;
   std::atomic<uint64_t> event_tail_{0};
   std::atomic<uint64_t> event_head_{0};

@@ -52,6 +52,8 @@ struct Event {
   Bytes payload = {};
   uint64_t lease = 0;
   uint32_t place = 0;  // the transport's, of the session that it came in
+  uint16_t group = 0;  // likewise: of messages that came as one event, from 1 on; 0 = none
+  uint16_t item = 0;   // which of them it is
   EventContext context = {};
   uint64_t timeout_ns = 0;  // what was left when it was taken up
 };

@@ -27,7 +27,7 @@ sys::SealedMemfd make_plan() {
   for (uint32_t i = 0; i < kSubscribers; ++i) {
     const std::string name = "subscriber" + std::to_string(i);
     functions.push_back(plan::CreateFunctionDirect(b, name.c_str(), nullptr, nullptr, 0,
-                                                   5'000'000'000, 1, &subscribe));
+                                                   5'000'000'000, 32, &subscribe));
   }
   b.Finish(plan::CreateBasePlanDirect(b, 1, "bench", "bench", &components, &functions, 0), "RTBP");
   auto sealed = sys::SealedMemfd::create(

@@ -182,6 +182,7 @@ void Session::check_attached() {
   down_region_.fd.reset();
   state_ = State::kAttached;
   takes_topics_ = version.minor >= abi::kTopicMinor;
+  takes_groups_ = version.minor >= abi::kGroupMinor;
   open_page(version.minor);
   core_.observer.joined(id_);
 }

@@ -13,6 +13,7 @@
 #include "abi/session_message.h"
 #include "broker/channel/core.h"
 #include "broker/channel/down_memory.h"
+#include "broker/channel/open_event.h"
 #include "broker/channel/page_writer.h"
 #include "broker/channel/session_call.h"
 #include "broker/channel/topic_windows.h"
@@ -55,6 +56,10 @@ class Session final : public Endpoint {
   [[nodiscard]] bool is_finished() const noexcept {
     return state_ == State::kGone && held_calls_ == 0;
   }
+  void tell_room() {
+    has_room_news_ = true;
+    make_dirty();
+  }
   void add_time(uint64_t elapsed_ns) noexcept { meters_.broker_ns += elapsed_ns; }
   uint64_t last_active_turn = 0;
   bool is_dirty = false;     // in the shard's list
@@ -67,6 +72,8 @@ class Session final : public Endpoint {
 
   // As an endpoint.
   bool send(const Event& event, EventSink& sink) override;
+  uint32_t group_room(const std::shared_ptr<SharedMemory>& memory) override;
+  bool send_group(const EventGroup& group, EventSink& sink) override;
   [[nodiscard]] bool can_take_event() const noexcept {
     return state_ == State::kReady && !is_draining_ && events_open_ < concurrency_;
   }
@@ -90,20 +97,9 @@ class Session final : public Endpoint {
  private:
   friend class SessionCall;
   enum class State : uint8_t { kAttaching, kAttached, kReady, kEnded, kGone };
-  // An event that the worker was asked to handle, or (without a sink) a window that it was offered.
-  struct EventSlot final : Deadline {
+  struct EventSlot final : Deadline, OpenEvent {
     void expired() override { session->event_expired(*this); }
     Session* session = nullptr;
-    EventSink* sink = nullptr;
-    uint64_t correlation = 0;
-    uint64_t deadline_ns = 0;
-    uint32_t depth = 0;
-    uint32_t window = 0;
-    ValueRef pinned;  // what the worker reads in shared memory until it answers
-    ValueRef pinned_table;
-    uint16_t opcode = 0;
-    bool is_taken = false;
-    bool is_overdue = false;
   };
   struct AttachDeadline final : Deadline {
     void expired() override { session->end(abi::ViolationReason::kAttachTimeout, 0); }
@@ -210,7 +206,8 @@ class Session final : public Endpoint {
   void take_event_slot(EventSlot& slot, const abi::Frame& frame) noexcept;
   void give_event_slot(EventSlot& slot) noexcept;
   void free_event(EventSlot& slot);
-  void open_event(EventSlot& slot, const Event& event, EventSink& sink);
+  void open_event(EventSlot& slot, EventSink& sink, uint64_t deadline_ns);
+  ClosedEvent close_event(EventSlot& slot);
   void event_expired(EventSlot& slot);
   void event_answered(EventSlot& slot, const abi::Frame& frame, std::span<const std::byte> metadata,
                       const Payload& payload);
@@ -260,6 +257,8 @@ class Session final : public Endpoint {
   UpWindows windows_;
   TopicWindows topics_;
   bool takes_topics_ = false;  // the worker's library knows them
+  bool takes_groups_ = false;
+  GroupPace group_pace_;
   // Why the next request has to wait, in one byte: has_work() looks at it in every turn.
   static constexpr uint8_t kStalled = 1;   // until a call is over
   static constexpr uint8_t kHeld = 2;      // until the shard is held no more, or an event comes

@@ -233,7 +233,8 @@ void Session::flush() {
     needs_ring_ = false;
     ring_worker();
   }
-  if (std::exchange(has_room_news_, false) && can_take_event() && core_.rooms != nullptr) {
+  // Also when it has none any more: who asked for it (room_later) takes any instance's.
+  if (std::exchange(has_room_news_, false) && core_.rooms != nullptr) {
     core_.rooms->room(principal_.function);
   }
   const bool waits = parked_count_ > 0 || is_blocked_;

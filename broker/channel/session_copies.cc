@@ -114,7 +114,8 @@ bool Session::send_long(const Event& event, EventSink& sink, abi::Frame& frame) 
   }
   take_event_slot(*slot, frame);
   long_send_.slot = slot;
-  open_event(*slot, event, sink);
+  slot->depth = event.depth;
+  open_event(*slot, sink, event.deadline_ns);
   return true;
 }
 

@@ -2,6 +2,7 @@
 #include <bit>
 
 #include "broker/channel/session.h"
+#include "schemas/pubsub_generated.h"
 
 namespace rtsup::broker::channel {
 bool Session::send(const Event& event, EventSink& sink) {
@@ -42,19 +43,85 @@ bool Session::send(const Event& event, EventSink& sink) {
     slot->pinned_table = *event.table;
     meters_.bytes_out += frame.metadata.length;
   }
-  open_event(*slot, event, sink);
+  slot->depth = event.depth;
+  open_event(*slot, sink, event.deadline_ns);
   return true;
 }
 
-void Session::open_event(EventSlot& slot, const Event& event, EventSink& sink) {
+void Session::open_event(EventSlot& slot, EventSink& sink, uint64_t deadline_ns) {
   slot.sink = &sink;
-  slot.depth = event.depth;
-  slot.deadline_ns = event.deadline_ns;
-  ++events_open_;
+  slot.sent_ns = core_.now_ns;
+  slot.deadline_ns = deadline_ns;
+  events_open_ += slot.count;
   note_hold();
-  ++meters_.events;
-  core_.deadlines.arm(slot, event.deadline_ns);
+  meters_.events += slot.count;
+  core_.deadlines.arm(slot, deadline_ns);
 }
+
+// An event that was opened is over for the worker, one way or the other. Its sink is told by the
+// caller, and then its holder.
+ClosedEvent Session::close_event(EventSlot& slot) {
+  events_open_ -= slot.count;
+  const ClosedEvent closed{std::exchange(slot.sink, nullptr), std::exchange(slot.holder, nullptr)};
+  give_event_slot(slot);
+  note_hold();
+  return closed;
+}
+
+// ---- groups ----
+
+uint32_t Session::group_room(const std::shared_ptr<SharedMemory>& memory) {
+  if (!takes_groups_ || memory == nullptr || !can_take_event()) {
+    return 0;
+  }
+  const TopicWindows::Window* const window = topics_.find(memory);
+  return window != nullptr && window->state == TopicWindows::State::kReady
+             ? std::min(group_pace_.limit(), concurrency_ - events_open_)
+             : 0;
+}
+
+bool Session::send_group(const EventGroup& group, EventSink& sink) {
+  EventSlot* const slot = find_event_slot();
+  if (slot == nullptr || group.items.size() > group_room(group.memory)) {
+    return false;
+  }
+  TopicWindows::Window& window = *topics_.find(group.memory);
+  const std::byte* const start = window.memory->bytes().data();
+  const auto offset_of = [start](std::span<const std::byte> part) {
+    return part.empty() ? 0 : static_cast<uint32_t>(part.data() - start);
+  };
+  std::array<abi::PubsubMessagePlace, abi::kGroupMessagesMax> places;
+  size_t bytes = 0;
+  for (size_t i = 0; i < group.items.size(); ++i) {
+    const auto& [table, payload] = group.items[i];
+    places[i] = {offset_of(table), static_cast<uint32_t>(table.size()), offset_of(payload),
+                 static_cast<uint32_t>(payload.size())};
+    bytes += table.size() + payload.size();
+  }
+  abi::Frame frame;
+  frame.opcode = abi::op::kEventMessages;
+  frame.timeout_ns = group.deadline_ns > core_.now_ns ? group.deadline_ns - core_.now_ns : 1;
+  frame.correlation = next_correlation(*slot);
+  auto& builder = core_.offers.start();
+  // Small: publishing it never offers a window, which would need the builder, too.
+  const auto list = builder.CreateVectorOfStructs(places.data(), group.items.size());
+  const auto table =
+      core_.offers.finish(abi::CreatePubsubMessagesEvent(builder, topics_.number_of(window), list));
+  if (!publish(frame, table, {})) {
+    is_blocked_ = true;  // as in send()
+    make_dirty();
+    return false;
+  }
+  take_event_slot(*slot, frame);
+  slot->depth = 1;
+  slot->count = static_cast<uint32_t>(group.items.size());
+  slot->holder = &sink;
+  meters_.bytes_out += bytes;
+  open_event(*slot, sink, group.deadline_ns);
+  return true;
+}
+
+// ---- slots ----
 
 Session::EventSlot* Session::find_event_slot() noexcept {
   return taken_events_ == ~uint64_t{0} ? nullptr : &events_[std::countr_one(taken_events_)];
@@ -85,6 +152,7 @@ void Session::take_event_slot(EventSlot& slot, const abi::Frame& frame) noexcept
   slot.deadline_ns = DeadlineHeap::kNever;
   slot.depth = 0;
   slot.window = 0;
+  slot.count = 1;
 }
 
 // Also answers the sink, when the worker has not.
@@ -93,24 +161,18 @@ void Session::free_event(EventSlot& slot) {
     return;
   }
   core_.deadlines.disarm(slot);
-  EventSink* sink = std::exchange(slot.sink, nullptr);
-  const bool was_event = slot.window == 0;
-  give_event_slot(slot);
-  events_open_ -= was_event ? 1 : 0;
-  note_hold();
-  if (sink != nullptr) {
-    sink->answered(Status::kUnavailable, {}, NoPayload());
+  if (slot.window != 0) {
+    give_event_slot(slot);
+    return;
   }
+  close_event(slot).tell(Status::kUnavailable, {}, NoPayload());
 }
 
 void Session::event_expired(EventSlot& slot) {
   if (long_send_.slot == &slot) {  // the worker has never heard of it
-    EventSink* const sink = std::exchange(slot.sink, nullptr);
-    give_event_slot(slot);
-    --events_open_;
-    has_room_news_ = true;
-    make_dirty();
-    sink->answered(Status::kDeadlineExceeded, {}, NoPayload());
+    const ClosedEvent closed = close_event(slot);
+    tell_room();
+    closed.tell(Status::kDeadlineExceeded, {}, NoPayload());
     check_drained();
     return;
   }
@@ -137,15 +199,12 @@ void Session::event_answered(EventSlot& slot, const abi::Frame& frame,
     return;
   }
   core_.deadlines.disarm(slot);
-  EventSink* sink = std::exchange(slot.sink, nullptr);
-  give_event_slot(slot);
-  --events_open_;
-  note_hold();
-  has_room_news_ = true;
-  make_dirty();
-  if (sink != nullptr) {
-    sink->answered(status, metadata, payload);
+  if (slot.opcode != abi::op::kEventInvoke) {
+    group_pace_.note(slot.count, core_.now_ns - slot.sent_ns);
   }
+  const ClosedEvent closed = close_event(slot);
+  tell_room();
+  closed.tell(status, metadata, payload);
   check_drained();
 }
 

@@ -166,6 +166,17 @@ Endpoint* ShardLoop::pick(FunctionIndex function) {
   return best;
 }
 
+void ShardLoop::room_later(FunctionIndex function) {
+  if (function.value >= functions_.size()) {
+    return;
+  }
+  for (Session* session : functions_[function.value]) {
+    if (session->can_take_event()) {
+      return session->tell_room();
+    }
+  }
+}
+
 bool ShardLoop::has_ready(FunctionIndex function) const {
   const bool known = function.value < functions_.size();
   return expects_sessions_ ||

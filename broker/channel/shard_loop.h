@@ -41,6 +41,7 @@ class ShardLoop final : public Shard {
   [[nodiscard]] uint64_t now_ns() const override { return core_.now_ns; }
   Endpoint* pick(FunctionIndex function) override;
   [[nodiscard]] bool has_ready(FunctionIndex function) const override;
+  void room_later(FunctionIndex function) override;
   void observe(Directory::Observer* observer) override { core_.rooms = observer; }
   void supply(PageSource* source) override { core_.pages = source; }
   void each_page(FunctionIndex function, const std::function<void(SessionPage&)>& visit) override;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "abi/base/ids.h"
@@ -73,6 +74,9 @@ class PubsubBus {
   // The next message for the function, oldest of its topic first and topics in turn. False: none is
   // due now.
   virtual bool take(FunctionIndex subscriber, Delivery& delivery) = 0;
+  // More of the same topic, as long as they lie in the same shared memory as `like`, which was
+  // taken, and were never delivered. How many were written into `more`.
+  virtual size_t take_more(const Delivery& like, std::span<Delivery> more) = 0;
   virtual void settle(const Delivery& delivery, Settled how) = 0;
   // One observer, which must outlive the bus.
   virtual void observe(Observer* observer) = 0;

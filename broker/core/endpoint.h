@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "abi/base/ids.h"
@@ -34,11 +35,31 @@ class EventSink {
   // DEADLINE_EXCEEDED with an empty table and payload.
   virtual void answered(Status status, std::span<const std::byte> metadata,
                         const Payload& payload) = 0;
+  // Of a group, once and after answered(): the worker reads its memory no longer.
+  virtual void released() {}
+};
+
+// Messages that lie in one shared memory and go to a worker as one event. What they point to must
+// stay until the sink's released().
+struct EventGroup {
+  struct Item {
+    std::span<const std::byte> table;
+    std::span<const std::byte> payload;
+  };
+  std::span<const Item> items;
+  const std::shared_ptr<SharedMemory>& memory;
+  uint64_t deadline_ns = 0;  // CLOCK_MONOTONIC; of all of them
 };
 
 class Endpoint {
  public:
   virtual ~Endpoint() = default;
+  // How many messages that lie in `memory` it takes as one event now; below 2: each by send().
+  [[nodiscard]] virtual uint32_t group_room(const std::shared_ptr<SharedMemory>& /*memory*/) {
+    return 0;
+  }
+  // False as send() says. The items are read before it returns.
+  virtual bool send_group(const EventGroup& /*group*/, EventSink& /*sink*/) { return false; }
   // Delivers the event. False when it does not fit now (no lease, no room, concurrency reached):
   // try again when the directory says that there is room.
   // A payload that has been fetched (Payload::value()) is copied after it returns, in parts. One
@@ -55,6 +76,9 @@ class Directory {
   // Whether the function has any ready session, busy or not. False: it is down, and nothing should
   // wait for it.
   virtual bool has_ready(FunctionIndex function) const = 0;
+  // The observer hears of the function's room at the end of this turn, if there is any: what comes
+  // until then can go together.
+  virtual void room_later(FunctionIndex function) = 0;
   class Observer {
    public:
     virtual ~Observer() = default;

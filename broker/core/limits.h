@@ -81,5 +81,7 @@ inline constexpr uint64_t kRedeliveryNs = 100'000'000;
 inline constexpr uint64_t kRedeliveryNsMax = 10'000'000'000;
 // Messages under delivery, of all functions.
 inline constexpr size_t kDeliveriesPendingMax = 8192;
+// Groups of them, 1 KiB each. Beyond it messages go one by one.
+inline constexpr size_t kGroupsPendingMax = 512;
 
 }  // namespace rtsup::broker

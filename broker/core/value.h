@@ -41,10 +41,21 @@ class Value {
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return bytes_; }
   [[nodiscard]] const std::shared_ptr<SharedMemory>& memory() const noexcept { return memory_; }
   // Relaxed: a count is only added by someone who already holds one.
-  void add() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
+  void add() noexcept {
+    if (memory_ != nullptr) {
+      return set(count() + 1);
+    }
+    count_.fetch_add(1, std::memory_order_relaxed);
+  }
   // acq_rel: orders every use of the bytes before the free; partner is the other holders' own
   // drop().
-  bool drop() noexcept { return count_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+  bool drop() noexcept {
+    if (memory_ != nullptr) {
+      set(count() - 1);
+      return count() == 0;
+    }
+    return count_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  }
   void settle() noexcept {
     if (std::exchange(is_counted_, false)) {
       budget_->give(owner_, bytes_.size());
@@ -53,6 +64,10 @@ class Value {
 
  private:
   friend class ValueRef;
+  // One in shared memory has one thread, and a message many holders: relaxed, and no locked
+  // operations.
+  [[nodiscard]] uint32_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
+  void set(uint32_t count) noexcept { count_.store(count, std::memory_order_relaxed); }
   std::atomic<uint32_t> count_{1};
   uint32_t owner_ = 0;  // of the place in `memory_`, or the account in `budget_`
   std::span<std::byte> bytes_;

@@ -19,6 +19,7 @@ class NoInstances final : public Directory {
  public:
   Endpoint* pick(FunctionIndex) override { return nullptr; }
   bool has_ready(FunctionIndex) const override { return false; }
+  void room_later(FunctionIndex) override {}
   void observe(Observer*) override {}
 };
 

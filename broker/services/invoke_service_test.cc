@@ -30,6 +30,7 @@ class FakeDirectory final : public Directory, public Endpoint {
  public:
   Endpoint* pick(FunctionIndex) override { return ready && slots > 0 ? this : nullptr; }
   bool has_ready(FunctionIndex) const override { return ready; }
+  void room_later(FunctionIndex) override {}
   void observe(Observer* observer) override { watcher = observer; }
   bool send(const Event& event, EventSink& sink) override {
     if (slots == 0 || no_room) {

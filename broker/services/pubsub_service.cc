@@ -50,7 +50,8 @@ PubsubService::PubsubService(Plan plan, Parts parts)
     : plan_(std::move(plan)),
       parts_(parts),
       regions_(plan_.event_timeouts_ns.size()),
-      pending_(kDeliveriesPendingMax, [this] { return Pending(*this); }) {
+      pending_(kDeliveriesPendingMax, [this] { return Pending(*this); }),
+      groups_(kGroupsPendingMax, [this] { return PendingGroup(*this); }) {
   table_.reserve(abi::kMetadataBytesMax);
   for (PubsubBus* const bus : plan_.buses) {
     if (bus != nullptr) {
@@ -171,7 +172,7 @@ void PubsubService::deliver(FunctionIndex subscriber) {
     if (bus != nullptr && endpoint == nullptr) {
       return;
     }
-    empty = bus != nullptr && deliver_one(subscriber, *bus, *endpoint) ? 0 : empty + 1;
+    empty = bus != nullptr && deliver_some(subscriber, *bus, *endpoint) ? 0 : empty + 1;
   }
 }
 
@@ -183,33 +184,74 @@ void PubsubService::resume() {
 }
 
 // False when there was nothing to deliver, or no room for it after all.
-bool PubsubService::deliver_one(FunctionIndex subscriber, PubsubBus& bus, Endpoint& endpoint) {
-  Pending* const pending = pending_.take();
-  if (pending == nullptr) {
+bool PubsubService::deliver_some(FunctionIndex subscriber, PubsubBus& bus, Endpoint& endpoint) {
+  Delivery delivery;
+  if (!bus.take(subscriber, delivery)) {
     return false;
   }
-  if (!bus.take(subscriber, pending->delivery)) {
-    pending_.give(pending);
-    return false;
-  }
-  pending->bus = &bus;
-  const BusMessage& message = pending->delivery.message;
-  const bool is_first = pending->delivery.attempt == 1;
+  const uint32_t room =
+      delivery.attempt == 1 ? endpoint.group_room(delivery.message.payload.memory()) : 0;
+  return room > 1 ? deliver_group(subscriber, bus, delivery, endpoint, room)
+                  : deliver_one(subscriber, bus, delivery, endpoint);
+}
+
+bool PubsubService::deliver_one(FunctionIndex subscriber, PubsubBus& bus, const Delivery& delivery,
+                                Endpoint& endpoint) {
+  const BusMessage& message = delivery.message;
+  const bool is_first = delivery.attempt == 1;
   const ValuePayload payload(message.payload);
-  const Event event{
-      .opcode = abi::op::kEventMessage,
-      .metadata = is_first ? message.table.bytes() : table_with_attempt(pending->delivery),
-      .payload = &payload,
-      .value = &message.payload,
-      .table = is_first ? &message.table : nullptr,
-      .deadline_ns = parts_.timers.now_ns() + plan_.event_timeouts_ns[subscriber.value],
-      .depth = 1};
-  if (endpoint.send(event, *pending)) {
+  const Event event{.opcode = abi::op::kEventMessage,
+                    .metadata = is_first ? message.table.bytes() : table_with_attempt(delivery),
+                    .payload = &payload,
+                    .value = &message.payload,
+                    .table = is_first ? &message.table : nullptr,
+                    .deadline_ns = deadline_of(subscriber),
+                    .depth = 1};
+  Pending* const pending = pending_.take();
+  if (pending != nullptr) {
+    pending->bus = &bus;
+    pending->delivery = delivery;
+    if (endpoint.send(event, *pending)) {
+      return true;
+    }
+    pending->delivery = {};
+    pending_.give(pending);
+  }
+  bus.settle(delivery, Settled::kPutBack);
+  return false;
+}
+
+// `first` and what follows it in the same memory, up to `room` messages.
+bool PubsubService::deliver_group(FunctionIndex subscriber, PubsubBus& bus, Delivery& first,
+                                  Endpoint& endpoint, uint32_t room) {
+  PendingGroup* const group = groups_.take();
+  if (group == nullptr) {
+    return deliver_one(subscriber, bus, first, endpoint);
+  }
+  const std::span<Delivery> places(group->deliveries);
+  group->count =
+      1 + bus.take_more(first, places.subspan(1, std::min<size_t>(room, places.size()) - 1));
+  if (group->count == 1) {
+    groups_.give(group);
+    return deliver_one(subscriber, bus, first, endpoint);
+  }
+  group->bus = &bus;
+  group->deliveries[0] = std::move(first);
+  std::array<EventGroup::Item, abi::kGroupMessagesMax> items;
+  for (size_t i = 0; i < group->count; ++i) {
+    const BusMessage& message = group->deliveries[i].message;
+    items[i] = {message.table.bytes(), message.payload.bytes()};
+  }
+  if (endpoint.send_group({.items = std::span(items).first(group->count),
+                           .memory = group->deliveries[0].message.payload.memory(),
+                           .deadline_ns = deadline_of(subscriber)},
+                          *group)) {
     return true;
   }
-  const Delivery delivery = std::exchange(pending->delivery, {});
-  pending_.give(pending);
-  bus.settle(delivery, Settled::kPutBack);
+  for (size_t i = group->count; i > 0; --i) {
+    bus.settle(group->deliveries[i - 1], Settled::kPutBack);
+  }
+  group->released();
   return false;
 }
 
@@ -231,10 +273,43 @@ void PubsubService::Pending::answered(Status status, std::span<const std::byte> 
     return;
   }
   // A function's own refusal says why; the transport's word for a session that is gone does not.
+  settle_one(own_bus, settled, status, status == Status::kUnavailable && metadata.empty());
+}
+
+void PubsubService::settle_one(PubsubBus& bus, const Delivery& delivery, Status status,
+                               bool ended) {
+  bus.settle(delivery, status == Status::kOk ? Settled::kDone
+                       : ended               ? Settled::kEnded
+                                             : Settled::kAgain);
+}
+
+// What the worker says less of than there is was not acknowledged.
+void PubsubService::PendingGroup::answered(Status status, std::span<const std::byte> metadata,
+                                           const Payload& /*payload*/) {
+  if (service_->closed_) {
+    return;
+  }
+  const bool has_table = status == Status::kOk && !metadata.empty();
   const bool ended = status == Status::kUnavailable && metadata.empty();
-  own_bus.settle(settled, status == Status::kOk ? Settled::kDone
-                          : ended               ? Settled::kEnded
-                                                : Settled::kAgain);
+  const auto* const statuses =
+      has_table ? flatbuffers::GetRoot<abi::PubsubMessagesReply>(metadata.data())->statuses()
+                : nullptr;
+  for (uint32_t i = 0; i < count; ++i) {
+    Status own = status;
+    if (has_table) {
+      const bool is_ok = i < statuses->size() && statuses->Get(i) == 0;
+      own = is_ok ? Status::kOk : Status::kUnknown;
+    }
+    settle_one(*bus, deliveries[i], own, ended);
+  }
+}
+
+void PubsubService::PendingGroup::released() {
+  for (size_t i = 0; i < count; ++i) {
+    deliveries[i] = {};
+  }
+  count = 0;
+  service_->groups_.give(this);
 }
 
 }  // namespace rtsup::broker

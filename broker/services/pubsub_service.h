@@ -12,6 +12,7 @@
 // acknowledges each.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -53,14 +54,15 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
   void room(FunctionIndex function) override { deliver(function); }
   // What waits for it waits on.
   void down(FunctionIndex /*function*/) override {}
-  void due(FunctionIndex subscriber) override { deliver(subscriber); }
+  // At the end of the turn, with what else comes until then.
+  void due(FunctionIndex subscriber) override { parts_.directory.room_later(subscriber); }
   // The buses may go before the sessions: nothing is settled from now on.
   void close() noexcept { closed_ = true; }
   // While it is paused, what is published waits, and what is under delivery is settled.
   void pause() noexcept { paused_ = true; }
   void resume();
   // Deliveries under way.
-  size_t pending() const noexcept { return pending_.taken(); }
+  size_t pending() const noexcept { return pending_.taken() + groups_.taken(); }
   const TopicRegions& regions() const noexcept { return regions_; }
 
  private:
@@ -72,6 +74,21 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
                   const Payload& payload) override;
     PubsubBus* bus = nullptr;
     Delivery delivery;
+
+   private:
+    PubsubService* service_;
+  };
+  // Messages that are on their way as one event. Their bytes are held here until the worker reads
+  // them no longer.
+  class PendingGroup final : public EventSink {
+   public:
+    explicit PendingGroup(PubsubService& service) : service_(&service) {}
+    void answered(Status status, std::span<const std::byte> metadata,
+                  const Payload& payload) override;
+    void released() override;
+    PubsubBus* bus = nullptr;
+    std::array<Delivery, abi::kGroupMessagesMax> deliveries;
+    size_t count = 0;
 
    private:
     PubsubService* service_;
@@ -95,12 +112,21 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
                            BusMessage& message);
   std::span<const std::byte> table_with_attempt(const Delivery& delivery);
   void deliver(FunctionIndex subscriber);
-  bool deliver_one(FunctionIndex subscriber, PubsubBus& bus, Endpoint& endpoint);
+  bool deliver_some(FunctionIndex subscriber, PubsubBus& bus, Endpoint& endpoint);
+  bool deliver_one(FunctionIndex subscriber, PubsubBus& bus, const Delivery& delivery,
+                   Endpoint& endpoint);
+  bool deliver_group(FunctionIndex subscriber, PubsubBus& bus, Delivery& first, Endpoint& endpoint,
+                     uint32_t room);
+  static void settle_one(PubsubBus& bus, const Delivery& delivery, Status status, bool ended);
+  uint64_t deadline_of(FunctionIndex subscriber) const {
+    return parts_.timers.now_ns() + plan_.event_timeouts_ns[subscriber.value];
+  }
 
   const Plan plan_;
   const Parts parts_;
   TopicRegions regions_;
   Pool<Pending> pending_;
+  Pool<PendingGroup> groups_;
   std::vector<std::byte> table_;  // the event under construction; reserved once
   bool closed_ = false;
   bool paused_ = false;

@@ -44,7 +44,40 @@ class OneInstance final : public Directory, public Endpoint {
     return function == kMail && slots > 0 ? this : nullptr;
   }
   bool has_ready(FunctionIndex) const override { return slots > 0; }
-  void observe(Observer*) override {}
+  void room_later(FunctionIndex function) override {
+    if (!is_midturn) {
+      observer->room(function);
+    }
+  }
+  uint32_t group_room(const std::shared_ptr<SharedMemory>& memory) override {
+    return memory == nullptr ? 0 : group_room_max;
+  }
+  bool send_group(const EventGroup& group, EventSink& sink) override {
+    if (no_room) {
+      return false;
+    }
+    Group& made = groups.emplace_back();
+    made.sink = &sink;
+    made.memory = group.memory;
+    for (const auto& item : group.items) {
+      const auto start = group.memory->bytes();
+      EXPECT_GE(item.payload.data(), start.data());
+      EXPECT_LE(item.payload.data() + item.payload.size(), start.data() + start.size());
+      made.texts.push_back(testing::text_of(item.payload).substr(0, 1));
+      made.first = item.payload;
+    }
+    return true;
+  }
+  struct Group {
+    EventSink* sink = nullptr;
+    std::vector<std::string> texts;
+    std::span<const std::byte> first;  // any of them
+    std::shared_ptr<SharedMemory> memory;
+  };
+  uint32_t group_room_max = 0;
+  bool is_midturn = false;
+  std::vector<Group> groups;
+  void observe(Observer* given) override { observer = given; }
   bool send(const Event& event, EventSink& sink) override {
     if (no_room) {
       return false;
@@ -69,6 +102,7 @@ class OneInstance final : public Directory, public Endpoint {
     ++slots;
     event.sink->answered(status, {}, FakePayload());
   }
+  Observer* observer = nullptr;
   bool no_room = false;
   int slots = 1;
   std::deque<Sent> sent;
@@ -76,6 +110,7 @@ class OneInstance final : public Directory, public Endpoint {
 
 class PubsubServiceTest : public ::testing::Test {
  protected:
+  PubsubServiceTest() { mail_.observe(&service_); }
   FakeCall run(uint16_t opcode, testing::Table table, std::string payload = {},
                uint32_t function = 0) {
     FakeCall call(opcode, std::move(table), std::move(payload),
@@ -284,6 +319,135 @@ TEST_F(PubsubServiceTest, OnePublisherFillsOnlySoMuchOfIt) {
   EXPECT_LE(held, kPublisherSharedBytesMax);
   EXPECT_GT(held, kPublisherSharedBytesMax - 2 * kMessage);
   EXPECT_EQ(service_.regions().regions(), kTopics);
+}
+
+// ---- groups ----
+
+class PubsubGroupTest : public PubsubServiceTest {
+ protected:
+  PubsubGroupTest() {
+    subscribe("orders");
+    settle("orders");
+    mail_.group_room_max = abi::kGroupMessagesMax;
+  }
+  // All within one turn.
+  void publish_each(std::string_view texts) {
+    mail_.is_midturn = true;
+    for (const char text : texts) {
+      EXPECT_EQ(publish("orders", std::string(4096, text)).status, Status::kOk);
+    }
+    mail_.is_midturn = false;
+    service_.room(kMail);
+  }
+  static testing::Table statuses(std::vector<uint8_t> all) {
+    return testing::make_table(
+        [&](auto& b) { return abi::CreatePubsubMessagesReplyDirect(b, &all); });
+  }
+  void end_group(Status status, const testing::Table& table = {}) {
+    ASSERT_EQ(mail_.groups.size(), 1U);
+    EventSink* const sink = mail_.groups.front().sink;
+    mail_.groups.clear();
+    sink->answered(status, table, FakePayload());
+    sink->released();
+  }
+};
+
+using Texts = std::vector<std::string>;
+
+TEST_F(PubsubGroupTest, WhatIsPublishedInOneTurnGoesTogetherAndOneAnswerSettlesIt) {
+  publish_each("abc");
+  ASSERT_EQ(mail_.groups.size(), 1U);
+  EXPECT_TRUE(mail_.sent.empty());
+  EXPECT_EQ(mail_.groups.front().texts, Texts({"a", "b", "c"}));
+  EXPECT_EQ(service_.pending(), 1U);
+  end_group(Status::kOk);
+  EXPECT_EQ(bus_.entries(), 0U);
+  EXPECT_EQ(service_.pending(), 0U);
+  EXPECT_EQ(service_.regions().held_by(FunctionIndex{0}), 0U);
+}
+
+TEST_F(PubsubGroupTest, AGroupIsNoLargerThanItsRoom) {
+  mail_.group_room_max = 2;
+  publish_each("abcde");
+  ASSERT_EQ(mail_.groups.size(), 2U);
+  EXPECT_EQ(mail_.groups[0].texts, Texts({"a", "b"}));
+  EXPECT_EQ(mail_.groups[1].texts, Texts({"c", "d"}));
+  ASSERT_EQ(mail_.sent.size(), 1U) << "one is no group";
+  EXPECT_EQ(mail_.sent.front().payload[0], 'e');
+}
+
+TEST_F(PubsubGroupTest, OnlyWhatWasNotAcknowledgedComesAgainAndAlone) {
+  publish_each("abc");
+  end_group(Status::kOk, statuses({0, 9, 0}));
+  EXPECT_EQ(bus_.entries(), 1U);
+  EXPECT_TRUE(mail_.sent.empty());
+  loop_.advance_ms(10'000);
+  EXPECT_TRUE(mail_.groups.empty());
+  ASSERT_EQ(mail_.sent.size(), 1U);
+  EXPECT_EQ(mail_.sent.front().payload[0], 'b');
+  EXPECT_EQ(mail_.sent.front().table().attempt(), 2U);
+}
+
+// Whatever a worker writes, it can only do without messages of its own function.
+TEST_F(PubsubGroupTest, StatusesThatAreMissingOrTooManyAcknowledgeNothingElse) {
+  publish_each("abc");
+  end_group(Status::kOk, statuses({0}));
+  EXPECT_EQ(bus_.entries(), 2U);
+  publish_each("de");
+  end_group(Status::kOk, statuses(std::vector<uint8_t>(1000, 0)));
+  EXPECT_EQ(bus_.entries(), 2U);
+  publish_each("fg");
+  end_group(Status::kOk, statuses({}));
+  EXPECT_EQ(bus_.entries(), 4U);
+}
+
+TEST_F(PubsubGroupTest, AGroupThatEndedItsInstanceComesAgain) {
+  publish_each("ab");
+  end_group(Status::kUnavailable);
+  loop_.advance_ms(10'000);
+  ASSERT_EQ(mail_.sent.size(), 1U) << "one slot, and no group";
+  EXPECT_EQ(mail_.sent.front().payload[0], 'a');
+}
+
+TEST_F(PubsubGroupTest, NoRoomAfterAllKeepsOrderAndAttempts) {
+  mail_.no_room = true;
+  publish_each("abc");
+  EXPECT_EQ(service_.pending(), 0U);
+  mail_.no_room = false;
+  service_.room(kMail);
+  ASSERT_EQ(mail_.groups.size(), 1U);
+  EXPECT_EQ(mail_.groups.front().texts, Texts({"a", "b", "c"}));
+}
+
+TEST_F(PubsubGroupTest, ItsBytesStayUntilTheWorkerReadsThemNoLonger) {
+  publish_each("aa");
+  EventSink* const sink = mail_.groups.front().sink;
+  const auto bytes = mail_.groups.front().first;
+  const auto memory = mail_.groups.front().memory;  // else it goes with its last message
+  sink->answered(Status::kDeadlineExceeded, {}, FakePayload());
+  const auto table = testing::make_table(
+      [](auto& b) { return abi::CreatePubsubUnsubscribeRequestDirect(b, "bus", "orders"); });
+  EXPECT_EQ(run(abi::op::kPubsubUnsubscribe, table, "", kMail.value).status, Status::kOk);
+  EXPECT_EQ(bus_.entries(), 0U);
+  EXPECT_EQ(testing::text_of(bytes), std::string(4096, 'a'));
+  sink->released();
+  EXPECT_EQ(testing::text_of(bytes), std::string(4096, '\0'));
+}
+
+TEST_F(PubsubGroupTest, WhatDoesNotLieInTheSameMemoryGoesAlone) {
+  mail_.is_midturn = true;
+  EXPECT_EQ(publish("orders", std::string(4096, 'a')).status, Status::kOk);
+  EXPECT_EQ(publish("orders", "small").status, Status::kOk);
+  EXPECT_EQ(publish("orders", std::string(4096, 'b')).status, Status::kOk);
+  EXPECT_EQ(publish("orders", std::string(4096, 'c')).status, Status::kOk);
+  mail_.is_midturn = false;
+  mail_.slots = 8;
+  service_.room(kMail);
+  ASSERT_EQ(mail_.sent.size(), 2U);
+  EXPECT_EQ(mail_.sent[0].payload[0], 'a');
+  EXPECT_EQ(mail_.sent[1].payload, "small");
+  ASSERT_EQ(mail_.groups.size(), 1U);
+  EXPECT_EQ(mail_.groups.front().texts, Texts({"b", "c"}));
 }
 
 }  // namespace

@@ -56,6 +56,7 @@ class FakeShard final : public channel::Shard {
   uint64_t now_ns() const override { return loop.now_ns(); }
   Endpoint* pick(FunctionIndex) override { return nullptr; }
   bool has_ready(FunctionIndex) const override { return false; }
+  void room_later(FunctionIndex) override {}
   void observe(Observer*) override {}
   void supply(PageSource*) override {}
   void each_page(FunctionIndex, const std::function<void(SessionPage&)>&) override {}

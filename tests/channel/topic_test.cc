@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "schemas/pubsub_generated.h"
 #include "sys/memory.h"
 #include "tests/channel/connect.h"
 #include "tests/channel/events.h"
@@ -202,6 +203,193 @@ struct ByHand {
   }
   sdk::Regions regions;
 };
+
+// ---- groups ----
+
+// So many messages as one event: in places 2 and up, each with a letter of its own.
+class GroupTest : public TopicTest {
+ protected:
+  // What holds the memory of a group.
+  struct Holder final : broker::EventSink {
+    void answered(Status status, std::span<const std::byte> metadata,
+                  const broker::Payload& payload) override {
+      sink.answered(status, metadata, payload);
+    }
+    void released() override { values.clear(); }
+    Sink sink;
+    std::vector<ValueRef> values;
+  };
+  // Maps the memory.
+  std::unique_ptr<sdk::ChannelTransport> ready_for_groups(
+      std::unique_ptr<sdk::ChannelTransport> worker) {
+    worker = ready(std::move(worker));
+    for (const char text : {'x', 'y'}) {
+      Sink sink;
+      publish(0, text, 0, sink);
+      acknowledge(*worker, next(*worker, text));
+      EXPECT_EQ(sink.wait(), Status::kOk);
+    }
+    given_back_ = memory_->given_back;
+    return worker;
+  }
+  uint32_t group_room() {
+    uint32_t room = 0;
+    rig_.on_shard([&](broker::channel::Shard& shard) {
+      broker::Endpoint* const endpoint = shard.pick({0});
+      room = endpoint == nullptr ? 0 : endpoint->group_room(memory_);
+    });
+    return room;
+  }
+  bool send_group(uint32_t count, Holder& holder, uint64_t timeout_ns = kTimeout) {
+    bool sent = false;
+    rig_.on_shard([&](broker::channel::Shard& shard) {
+      std::vector<broker::EventGroup::Item> items;
+      for (uint32_t i = 0; i < count; ++i) {
+        const auto place = memory_->place(2 + i);
+        std::fill(place.begin(), place.end(), static_cast<std::byte>('a' + i));
+        holder.values.push_back(ValueRef::make_in(memory_, place, 0));
+        items.push_back({place.first(100), place});
+      }
+      broker::Endpoint* const endpoint = shard.pick({0});
+      sent = endpoint != nullptr &&
+             endpoint->send_group(
+                 {.items = items,
+                  .memory = memory_,
+                  .deadline_ns = static_cast<uint64_t>(sys::monotonic_ns()) + timeout_ns},
+                 holder);
+    });
+    return sent;
+  }
+  // Until the session has let go of it, too.
+  Status wait(Holder& holder) {
+    const Status status = holder.sink.wait();
+    rig_.on_shard([](broker::channel::Shard&) {});
+    return status;
+  }
+  size_t given_back_ = 0;
+};
+
+TEST_F(GroupTest, MessagesAreHandedOutInOrderAndAnsweredWithOneFrame) {
+  const auto worker = ready_for_groups(connect(rig_, 1, 0, 32));
+  EXPECT_EQ(group_room(), 2U);
+  Holder holder;
+  const uint64_t answers = worker->counters().doorbells_sent;
+  ASSERT_TRUE(send_group(2, holder));
+  for (const char text : {'a', 'b'}) {
+    EXPECT_EQ(memory_->given_back, given_back_) << "the worker still reads it";
+    const sdk::Event event = next(*worker, text);
+    EXPECT_EQ(event.opcode, abi::op::kEventMessage);
+    EXPECT_EQ(event.metadata.size(), 100U);
+    worker->reply(event, Status::kOk, {}, {}, 0);
+  }
+  EXPECT_EQ(wait(holder), Status::kOk);
+  EXPECT_TRUE(holder.sink.metadata().empty());
+  EXPECT_EQ(memory_->given_back, given_back_ + 2 * kBytes);
+  EXPECT_LE(worker->counters().doorbells_sent - answers, 1U);
+  EXPECT_EQ(group_room(), 4U) << "it was answered soon";
+}
+
+TEST_F(GroupTest, WhatTheFunctionRefusesIsNamed) {
+  const auto worker = ready_for_groups(connect(rig_, 1, 0, 32));
+  Holder holder;
+  ASSERT_TRUE(send_group(2, holder));
+  worker->reply(next(*worker, 'a'), Status::kAborted, {}, {}, 0);
+  worker->reply(next(*worker, 'b'), Status::kOk, {}, {}, 0);
+  EXPECT_EQ(wait(holder), Status::kOk);
+  const auto* const statuses =
+      flatbuffers::GetRoot<abi::PubsubMessagesReply>(holder.sink.metadata().data())->statuses();
+  ASSERT_EQ(statuses->size(), 2U);
+  EXPECT_EQ(statuses->Get(0), static_cast<uint8_t>(Status::kAborted));
+  EXPECT_EQ(statuses->Get(1), 0U);
+}
+
+TEST_F(GroupTest, EachMessageCountsAsOneThatIsOpen) {
+  const auto worker = ready_for_groups(connect(rig_, 1, 0, 3));
+  Holder holder;
+  ASSERT_TRUE(send_group(2, holder));
+  EXPECT_EQ(group_room(), 1U);
+  Holder other;
+  EXPECT_FALSE(send_group(2, other));
+  other.values.clear();
+  worker->reply(next(*worker, 'a'), Status::kOk, {}, {}, 0);
+  EXPECT_EQ(group_room(), 1U) << "until all are answered";
+  worker->reply(next(*worker, 'b'), Status::kOk, {}, {}, 0);
+  EXPECT_EQ(wait(holder), Status::kOk);
+  EXPECT_EQ(group_room(), 3U);
+}
+
+TEST_F(GroupTest, AWorkerThatEndsInTheMidstGivesAllBack) {
+  Holder holder;
+  {
+    const auto worker = ready_for_groups(connect(rig_, 1, 0, 32));
+    ASSERT_TRUE(send_group(2, holder));
+    worker->reply(next(*worker, 'a'), Status::kOk, {}, {}, 0);
+    rig_.on_shard([](broker::channel::Shard& shard) { shard.detach({1}); });
+    EXPECT_EQ(wait(holder), Status::kUnavailable);
+  }
+  rig_.on_shard([](broker::channel::Shard&) {});
+  EXPECT_EQ(memory_->given_back, given_back_ + 2 * kBytes);
+}
+
+TEST_F(GroupTest, AnAnswerThatIsLateFreesTheMemoryOnlyThen) {
+  const auto worker = ready_for_groups(connect(rig_, 1, 0, 32));
+  Holder holder;
+  ASSERT_TRUE(send_group(2, holder, 1'000'000));
+  EXPECT_EQ(wait(holder), Status::kDeadlineExceeded);
+  EXPECT_EQ(memory_->given_back, given_back_);
+  worker->reply(next(*worker, 'a'), Status::kOk, {}, {}, 0);
+  worker->reply(next(*worker, 'b'), Status::kOk, {}, {}, 0);
+  while (memory_->given_back != given_back_ + 2 * kBytes) {
+    rig_.on_shard([](broker::channel::Shard&) {});
+  }
+  rig_.on_shard([](broker::channel::Shard&) {});
+  EXPECT_EQ(rig_.records.violation_count(), 0U);
+}
+
+TEST_F(GroupTest, AnOlderLibraryGetsMessagesOneByOne) {
+  ByHand by_hand(rig_, abi::kGroupMinor - 1);
+  const auto worker = ready_for_groups(sdk::ChannelTransport::create(std::move(by_hand.regions)));
+  EXPECT_EQ(group_room(), 0U);
+  Holder holder;
+  EXPECT_FALSE(send_group(1, holder));
+  holder.values.clear();
+}
+
+// A worker that forges the answer to a group ends its own session, and nothing else.
+class ForgedAnswerTest : public GroupTest, public ::testing::WithParamInterface<int> {};
+
+TEST_P(ForgedAnswerTest, EndsTheSession) {
+  const auto worker = ready_for_groups(connect(rig_, 1, 0, 32));
+  Holder holder;
+  ASSERT_TRUE(send_group(2, holder));
+  sdk::Event event = next(*worker, 'a');
+  event.group = 0;  // answers the group itself, and not through the library's list
+  const Table garbage(64, std::byte{0xFF});
+  const Table other = ready_table();
+  switch (GetParam()) {
+    case 0:  // no table
+      worker->reply(event, Status::kOk, garbage, {}, 0);
+      break;
+    case 1:  // twice
+      worker->reply(event, Status::kOk, {}, {}, 0);
+      worker->reply(event, Status::kOk, {}, {}, 0);
+      break;
+    case 2:  // a table without what is required
+      worker->reply(event, Status::kOk, other, {}, 0);
+      break;
+    default:  // one that was never sent
+      event.context.correlation += abi::kRingFrames;
+      worker->reply(event, Status::kOk, {}, {}, 0);
+      break;
+  }
+  (void)wait(holder);
+  while (rig_.records.violation_count() == 0) {
+    rig_.on_shard([](broker::channel::Shard&) {});
+  }
+  EXPECT_EQ(memory_->given_back, given_back_ + 2 * kBytes);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ForgedAnswerTest, ::testing::Range(0, 4));
 
 TEST_F(TopicTest, AnOlderLibraryGetsCopies) {
   ByHand by_hand(rig_, abi::kTopicMinor - 1);

@@ -40,8 +40,9 @@ void MemoryBus::publish(std::string_view topic, const BusMessage& message, Publi
     return sink.failed(full, kRetryAfterMs);
   }
   BusMessage copy;
-  const auto needs_copy = [&message](const Subscription* subscription) {
-    return is_over_budget(*subscription, message);
+  const size_t pinned = pinned_bytes(message);
+  const auto needs_copy = [pinned](const Subscription* subscription) {
+    return pinned != 0 && subscription->pinned_bytes + pinned > kPinnedBytesMax;
   };
   if (std::any_of(subscribers.begin(), subscribers.end(), needs_copy)) {
     copy = {ValueRef::copy_of(message.table.bytes()), ValueRef::copy_of(message.payload.bytes())};
@@ -63,12 +64,6 @@ void MemoryBus::publish(std::string_view topic, const BusMessage& message, Publi
 size_t MemoryBus::pinned_bytes(const BusMessage& message) noexcept {
   return (message.payload.memory() == nullptr ? 0 : message.payload.size()) +
          (message.table.memory() == nullptr ? 0 : message.table.size());
-}
-
-bool MemoryBus::is_over_budget(const Subscription& subscription,
-                               const BusMessage& message) noexcept {
-  const size_t pinned = pinned_bytes(message);
-  return pinned != 0 && subscription.pinned_bytes + pinned > kPinnedBytesMax;
 }
 
 Audience* MemoryBus::audience(std::string_view topic) {
@@ -174,9 +169,11 @@ void MemoryBus::push(Subscription& subscription, const BusMessage& message) {
   (subscription.last == nullptr ? subscription.first : subscription.last->next) = &entry;
   subscription.last = &entry;
   ++subscription.count;
-  subscription.bytes += entry.bytes();
-  subscription.pinned_bytes += pinned_bytes(entry.message);
-  bytes_ += entry.bytes();
+  entry.bytes = message.table.size() + message.payload.size();
+  entry.pinned = pinned_bytes(message);
+  subscription.bytes += entry.bytes;
+  subscription.pinned_bytes += entry.pinned;
+  bytes_ += entry.bytes;
 }
 
 // At its place by publication: only what was taken together with it can stand before.
@@ -201,15 +198,33 @@ bool MemoryBus::take(FunctionIndex subscriber, Delivery& delivery) {
       continue;
     }
     turn = (turn + i + 1) % own.size();
-    Entry& entry = *subscription.first;
-    subscription.first = entry.next;
-    subscription.last = entry.next == nullptr ? nullptr : subscription.last;
-    entry.next = nullptr;
-    ++entry.attempt;
-    delivery = {.message = entry.message, .attempt = entry.attempt, .token = &entry};
+    take_first(subscription, delivery);
     return true;
   }
   return false;
+}
+
+void MemoryBus::take_first(Subscription& subscription, Delivery& delivery) {
+  Entry& entry = *subscription.first;
+  subscription.first = entry.next;
+  subscription.last = entry.next == nullptr ? nullptr : subscription.last;
+  entry.next = nullptr;
+  ++entry.attempt;
+  delivery = {.message = entry.message, .attempt = entry.attempt, .token = &entry};
+}
+
+size_t MemoryBus::take_more(const Delivery& like, std::span<Delivery> more) {
+  Subscription& subscription = *static_cast<Entry*>(like.token)->subscription;
+  const SharedMemory* const memory = like.message.payload.memory().get();
+  size_t taken = 0;
+  while (taken < more.size() && subscription.first != nullptr) {
+    const Entry& entry = *subscription.first;
+    if (entry.attempt != 0 || entry.message.payload.memory().get() != memory) {
+      break;
+    }
+    take_first(subscription, more[taken++]);
+  }
+  return taken;
 }
 
 void MemoryBus::settle(const Delivery& delivery, Settled how) {
@@ -232,9 +247,9 @@ void MemoryBus::settle(const Delivery& delivery, Settled how) {
 void MemoryBus::free_entry(Entry& entry) {
   Subscription& subscription = *entry.subscription;
   --subscription.count;
-  subscription.bytes -= entry.bytes();
-  subscription.pinned_bytes -= pinned_bytes(entry.message);
-  bytes_ -= entry.bytes();
+  subscription.bytes -= entry.bytes;
+  subscription.pinned_bytes -= entry.pinned;
+  bytes_ -= entry.bytes;
   entry.message = {};
   entries_.give(&entry);
 }

@@ -40,6 +40,7 @@ class MemoryBus final : public PubsubBus, public Movable {
   abi::Reason subscribe(FunctionIndex subscriber, std::string_view topic) override;
   void unsubscribe(FunctionIndex subscriber, std::string_view topic) override;
   bool take(FunctionIndex subscriber, Delivery& delivery) override;
+  size_t take_more(const Delivery& like, std::span<Delivery> more) override;
   void settle(const Delivery& delivery, Settled how) override;
   void observe(Observer* observer) override { observer_ = observer; }
 
@@ -63,9 +64,8 @@ class MemoryBus final : public PubsubBus, public Movable {
     uint64_t due_ns = 0;    // while it waits for another attempt
     uint32_t attempt = 0;
     uint32_t deadly = 0;  // attempts that ended the instance
-    [[nodiscard]] size_t bytes() const noexcept {
-      return message.table.size() + message.payload.size();
-    }
+    size_t bytes = 0;     // of the message
+    size_t pinned = 0;    // of them in shared memory
   };
   // One function's queue of one topic.
   struct Subscription {
@@ -86,10 +86,10 @@ class MemoryBus final : public PubsubBus, public Movable {
 
   [[nodiscard]] abi::Reason check_room(const Subscriptions& subscribers, size_t bytes) const;
   static size_t pinned_bytes(const BusMessage& message) noexcept;
-  static bool is_over_budget(const Subscription& subscription, const BusMessage& message) noexcept;
   static void forget_memory(Audience& audience) noexcept;
   Subscription* find(FunctionIndex subscriber, std::string_view topic) const;
   void push(Subscription& subscription, const BusMessage& message);
+  static void take_first(Subscription& subscription, Delivery& delivery);
   void insert(Subscription& subscription, Entry& entry);
   void free_entry(Entry& entry);
   void drop_if_over(Subscription& subscription);

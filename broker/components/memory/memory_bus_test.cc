@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "broker/testing/fake_call.h"
 #include "broker/testing/fake_loop.h"
 #include "broker/testing/fake_memory.h"
@@ -106,6 +108,27 @@ TEST_F(MemoryBusTest, TopicsTakeTurns) {
   EXPECT_EQ(take(kCart), "b1");
   EXPECT_EQ(take(kCart), "a2");
   EXPECT_EQ(take(kCart), "b2");
+}
+
+TEST_F(MemoryBusTest, MoreIsTakenOfTheSameTopicAndMemoryOnly) {
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  EXPECT_EQ(bus_.subscribe(kCart, "payments"), Reason::kNone);
+  const auto memory = std::make_shared<testing::FakeMemory>(4 * 64 * 1024);
+  const auto other = std::make_shared<testing::FakeMemory>(64 * 1024);
+  for (size_t i = 0; i < 4; ++i) {
+    publish_shared(memory, i);
+  }
+  publish_shared(other, 0);
+  EXPECT_EQ(publish("payments", "in no memory"), Reason::kNone);
+  Delivery first;
+  ASSERT_TRUE(bus_.take(kCart, first));
+  std::array<Delivery, 8> more;
+  EXPECT_EQ(bus_.take_more(first, std::span(more).first(2)), 2U) << "no more than there is room";
+  EXPECT_EQ(bus_.take_more(first, more), 1U) << "the next lies elsewhere";
+  EXPECT_EQ(more[0].attempt, 1U);
+  bus_.settle(more[0], Settled::kAgain);
+  loop_.advance_ms(1'000);
+  EXPECT_EQ(bus_.take_more(first, more), 0U) << "what comes again goes alone";
 }
 
 TEST_F(MemoryBusTest, WhatIsPutBackIsNextAndTheAttemptDoesNotCount) {
