@@ -43,7 +43,7 @@
 namespace rtsup::abi {
 
 inline constexpr uint16_t kAbiMajor = 1;
-inline constexpr uint16_t kAbiMinor = 2;
+inline constexpr uint16_t kAbiMinor = 3;
 
 inline constexpr uint64_t kUpMagic = 0x3150555055535452;     // "RTSUPUP1", little-endian
 inline constexpr uint64_t kDownMagic = 0x314e574450555354;   // "TSUPDWN1"
