@@ -43,6 +43,21 @@ namespace op {
 #undef RTSUP_OPERATION
 }  // namespace op
 
+// The operation whose right it takes: nobody is granted parts of a value but by `get` and `set`.
+constexpr uint16_t granting_opcode(uint16_t opcode) noexcept {
+  switch (opcode) {
+    case op::kStateReadPart:
+      return op::kStateGet;
+    case op::kStateUploadBegin:
+    case op::kStateUploadPart:
+    case op::kStateUploadCommit:
+    case op::kStateUploadAbort:
+      return op::kStateSet;
+    default:
+      return opcode;
+  }
+}
+
 // An opcode's upper byte: which building block it is of.
 constexpr uint16_t service_of(uint16_t opcode) noexcept { return opcode & 0xFF00; }
 

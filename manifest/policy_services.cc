@@ -16,7 +16,8 @@ constexpr std::string_view kStatePrefix = "state.";
 Names state_operations() {
   Names names;
   for (const abi::Operation& operation : abi::operations()) {
-    if (operation.grant == abi::Grant::kFunction && operation.name.starts_with(kStatePrefix)) {
+    if (operation.grant == abi::Grant::kFunction && operation.name.starts_with(kStatePrefix) &&
+        abi::granting_opcode(operation.opcode) == operation.opcode) {
       names.push_back(operation.name.substr(kStatePrefix.size()));
     }
   }

@@ -61,6 +61,16 @@ StateTarget state_target(const Call& call) noexcept {
       return single_target<abi::StateSetRequest>(call);
     case abi::op::kStateDelete:
       return single_target<abi::StateDeleteRequest>(call);
+    case abi::op::kStateReadPart:
+      return single_target<abi::StateReadPartRequest>(call);
+    case abi::op::kStateUploadBegin:
+      return single_target<abi::StateUploadBeginRequest>(call);
+    case abi::op::kStateUploadPart:
+      return single_target<abi::StateUploadPartRequest>(call);
+    case abi::op::kStateUploadCommit:
+      return single_target<abi::StateUploadCommitRequest>(call);
+    case abi::op::kStateUploadAbort:
+      return single_target<abi::StateUploadAbortRequest>(call);
     case abi::op::kStateBulkGet: {
       const auto& table = table_of<abi::StateBulkGetRequest>(call);
       return {.component = view(table.component()), .keys = table.keys()};
@@ -297,13 +307,13 @@ Decision Access::decide_function(const Call& call) const noexcept {
                ? Decision{}
                : Decision{.verdict = Verdict::kAllowed, .component = grant->component};
   }
-  if ((opcode & ~kOperationMask) != kStateService ||
-      (opcode & kOperationMask) >= kStateOperations) {
+  const uint16_t granting = abi::granting_opcode(opcode) & kOperationMask;
+  if ((opcode & ~kOperationMask) != kStateService || granting >= kStateOperations) {
     return {};
   }
   const StateTarget target = state_target(call);
   const ComponentGrant* grant = find_by_name(grants.state, target.component);
-  if (grant == nullptr || (kChecks && !all_granted(grant->keys[opcode & kOperationMask], target))) {
+  if (grant == nullptr || (kChecks && !all_granted(grant->keys[granting], target))) {
     return {};
   }
   return {.verdict = Verdict::kAllowed, .component = grant->component};

@@ -232,6 +232,43 @@ TEST_F(AccessTest, OperatorMayInvokeAndReadUsageButNotTouchState) {
       Verdict::kDenied);
 }
 
+TEST_F(AccessTest, PartsOfAValueAreDecidedAsTheWholeOfIt) {
+  const auto key_table = [](uint16_t opcode, const char* key) {
+    return testing::make_table([&](auto& b) -> flatbuffers::Offset<void> {
+      switch (opcode) {
+        case abi::op::kStateReadPart:
+          return abi::CreateStateReadPartRequestDirect(b, "store", key).Union();
+        case abi::op::kStateUploadBegin:
+          return abi::CreateStateUploadBeginRequestDirect(b, "store", key).Union();
+        case abi::op::kStateUploadPart:
+          return abi::CreateStateUploadPartRequestDirect(b, "store", key).Union();
+        case abi::op::kStateUploadCommit:
+          return abi::CreateStateUploadCommitRequestDirect(b, "store", key).Union();
+        default:
+          return abi::CreateStateUploadAbortRequestDirect(b, "store", key).Union();
+      }
+    });
+  };
+  const std::pair<uint16_t, uint16_t> rights[] = {{abi::op::kStateReadPart, abi::op::kStateGet},
+                                                  {abi::op::kStateUploadBegin, abi::op::kStateSet},
+                                                  {abi::op::kStateUploadPart, abi::op::kStateSet},
+                                                  {abi::op::kStateUploadCommit, abi::op::kStateSet},
+                                                  {abi::op::kStateUploadAbort, abi::op::kStateSet}};
+  size_t allowed = 0;
+  size_t denied = 0;
+  for (const auto& [opcode, as] : rights) {
+    for (const char* key : {"cart/1", "stock/1", "other", "cart"}) {
+      const Verdict whole =
+          verdict(as, as == abi::op::kStateGet ? testing::get_table("store", key)
+                                               : testing::set_table("store", key));
+      EXPECT_EQ(verdict(opcode, key_table(opcode, key)), whole) << opcode << " " << key;
+      (whole == Verdict::kAllowed ? allowed : denied) += 1;
+    }
+  }
+  EXPECT_GT(allowed, 0U);
+  EXPECT_GT(denied, 0U);
+}
+
 TEST_F(AccessTest, FunctionsMayNotReadUsage) {
   EXPECT_EQ(verdict(abi::op::kBaseUsage, testing::usage_table()), Verdict::kDenied);
 }

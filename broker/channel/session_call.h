@@ -100,6 +100,7 @@ class SessionCall final : public Call, public Deadline, public LongCopy {
   [[nodiscard]] uint32_t depth() const noexcept override { return depth_; }
   SessionPage* page() noexcept override;
   [[nodiscard]] MemoryShare memory() const noexcept override;
+  [[nodiscard]] SessionId session() const noexcept override;
   Fetch fetch_payload() override;
   bool copy_part() override;
   void count_time(uint64_t ns) noexcept override;

@@ -10,6 +10,8 @@ namespace rtsup::broker::channel {
 
 // ---- requests ----
 
+SessionId SessionCall::session() const noexcept { return session_->id_; }
+
 MemoryShare SessionCall::memory() const noexcept { return session_->memory_share_; }
 
 Fetch SessionCall::fetch_payload() { return session_->fetch(*this); }

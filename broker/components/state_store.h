@@ -66,9 +66,13 @@ class StateWriteSink {
   virtual MemoryShare memory() const noexcept { return {}; }
 };
 
+class StreamStore;
+
 class StateStore {
  public:
   virtual ~StateStore() = default;
+  // Values in parts (state_streams.h); nullptr where the component keeps none.
+  virtual StreamStore* streams() noexcept { return nullptr; }
   virtual void read(std::span<const std::string_view> keys, StateReadSink& sink) = 0;
   virtual void write(std::span<const StateWrite> writes, StateWriteSink& sink) = 0;
   // Finishes what was accepted, calling its sinks, and flushes. Nothing is asked afterwards. May

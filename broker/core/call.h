@@ -59,6 +59,9 @@ class Call {
   // every wait.
   virtual SessionPage* page() noexcept { return nullptr; }
 
+  // Which session it came in; ids are not used twice while a broker runs.
+  virtual SessionId session() const noexcept { return {}; }
+
   // The one answer. `metadata` (the response table, or Failure when status is not OK) is copied
   // before it returns; `value` is kept by reference until it was copied to the caller. The call is
   // gone afterwards.

@@ -20,6 +20,18 @@ inline constexpr size_t kPassedAtOnceMax = 8 * 1024 * 1024;
 inline constexpr size_t kBulkValueBytesMax = 8 * 1024 * 1024;
 static_assert(kBulkValueBytesMax <= abi::kPayloadBytesMax);
 inline constexpr size_t kBulkItemsMax = 512;
+// Values in parts. One part is what is copied at once; all parts of a value but the last have it.
+inline constexpr size_t kUploadPartBytes = 1024 * 1024;
+static_assert(kUploadPartBytes <= kCopiedAtOnceMax);
+// One such value: what a function may be sent in parts, and still name the length of in a table.
+inline constexpr uint64_t kLongValueBytesMax = uint64_t{1} << 30;
+inline constexpr size_t kUploadPartsMax = kLongValueBytesMax / kUploadPartBytes;
+// Of a session, at a time.
+inline constexpr size_t kUploadsMax = 4;
+// An upload that nobody names for so long is given up.
+inline constexpr uint64_t kUploadSilenceNs = 60'000'000'000;
+// What an upload is counted with while it is open, beside its parts.
+inline constexpr size_t kUploadRecordBytes = 4096;
 inline constexpr size_t kContentTypeBytesMax = 255;
 inline constexpr int64_t kTtlMsMax =
     int64_t{100} * 365 * 24 * 3600 * 1000;  // keeps sums far from overflow

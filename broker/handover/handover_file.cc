@@ -199,7 +199,7 @@ Result<HandoverReader> HandoverReader::open(std::span<const std::byte> file) {
         !is_sound(header, number, file.subspan(at + sizeof header, padded(header.length)))) {
       return damaged(at);
     }
-    if (header.kind == 0 || header.kind > static_cast<uint32_t>(HandoverKind::kEnd)) {
+    if (header.kind == 0 || header.kind > static_cast<uint32_t>(kHandoverKindMax)) {
       return Error{
           .status = Status::kUnimplemented, .step = Step::kHandover, .number = header.kind};
     }

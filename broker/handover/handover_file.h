@@ -37,7 +37,10 @@ enum class HandoverKind : uint32_t {
   kMessage = 9,
   kQueued = 10,
   kEnd = 11,
+  kLongEntry = 12,
+  kPart = 13,
 };
+inline constexpr HandoverKind kHandoverKindMax = HandoverKind::kPart;
 
 class HandoverWriter {
  public:

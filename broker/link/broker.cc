@@ -207,6 +207,13 @@ bool Broker::is_idle() const {
   return pending == 0;
 }
 
+// What it was sending in parts may be of any shard.
+void Broker::session_gone(SessionId session) {
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    shards_.at(i).post([this, i, session] { services(i).session_gone(session); });
+  }
+}
+
 void Broker::add_to(Meter& meter) const {
   link_.add_to(meter);
   for (uint32_t i = 1; i < shards_.size(); ++i) {

@@ -47,6 +47,7 @@ class Broker final : public LinkEvents, public LiveMeters {
   void resume() override;
   void hand_over() override;
   void import(sys::UniqueFd state) override;
+  void session_gone(SessionId session) override;
   void lost() override;
   void add_to(Meter& meter) const override;
 

@@ -204,6 +204,7 @@ void Link::gone(SessionId session, const Principal& principal,
   total += reading_of(meters);
   --total.sessions;
   sessions_.erase(session);
+  events_.session_gone(session);
 }
 
 void Link::add_to(Meter& meter) const {

@@ -33,6 +33,8 @@ class LinkEvents {
   virtual void hand_over() = 0;
   // To go on with what the broker before held.
   virtual void import(sys::UniqueFd state) = 0;
+  // Nothing of the session comes any more.
+  virtual void session_gone(SessionId /*session*/) {}
   // The supervisor is gone.
   virtual void lost() = 0;
 };

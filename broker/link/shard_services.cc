@@ -39,6 +39,10 @@ Result<void> ShardServices::assemble(const Shared& shared, channel::Shard& shard
   state_.emplace(shared.plan.tenant()->str(), shared.plan.application()->str(),
                  own(shared.components.stores(), shared.placement, number_), builder_,
                  shared.clock);
+  streams_.emplace(
+      shared.plan.tenant()->str() + "/" + shared.plan.application()->str() + "/",
+      own(shared.components.stores(), shared.placement, number_),
+      StateStreams::Parts{.builder = builder_, .clock = shared.clock, .timers = shard});
   invoke_.emplace(event_timeouts_of(shared.functions), shard, shard, builder_);
   RTSUP_TRY(assemble_pubsub(shared, shard));
   rooms_.emplace(*invoke_, *pubsub_);
@@ -55,7 +59,8 @@ Result<void> ShardServices::assemble(const Shared& shared, channel::Shard& shard
                                         .invoke = *invoke_,
                                         .pubsub = *pubsub_,
                                         .home = home,
-                                        .forwarder = forwarder_ ? &*forwarder_ : nullptr});
+                                        .forwarder = forwarder_ ? &*forwarder_ : nullptr,
+                                        .streams = &*streams_});
   return {};
 }
 
@@ -80,11 +85,14 @@ void ShardServices::pause(bool paused) {
 }
 
 size_t ShardServices::pending() const noexcept {
-  return state_->pending() + invoke_->pending() + pubsub_->pending() +
+  return state_->pending() + streams_->pending() + invoke_->pending() + pubsub_->pending() +
          (forwarder_ ? forwarder_->pending() : 0);
 }
 
 void ShardServices::close() noexcept {
+  if (streams_) {
+    streams_->close();
+  }
   if (pubsub_) {
     pubsub_->close();
   }

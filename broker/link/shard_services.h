@@ -44,6 +44,8 @@ class ShardServices final : public CallHandler {
   void shut() noexcept { dispatcher_->shut(); }
   // Messages wait, or go on.
   void pause(bool paused);
+  // Nothing of the session comes any more.
+  void session_gone(SessionId session) { streams_->session_gone(session); }
   // Calls that are under way.
   [[nodiscard]] size_t pending() const noexcept;
   // Components may go before the sessions.
@@ -56,6 +58,7 @@ class ShardServices final : public CallHandler {
   const uint32_t number_;
   AnswerBuilder builder_;
   std::optional<StateService> state_;
+  std::optional<StateStreams> streams_;
   std::optional<InvokeService> invoke_;
   std::optional<PubsubService> pubsub_;
   std::optional<EventRooms> rooms_;

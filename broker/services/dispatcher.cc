@@ -95,6 +95,10 @@ void Dispatcher::serve(Call& call, const Decision& decision) {
   const uint16_t opcode = call.operation().opcode;
   switch (service_of(opcode)) {
     case service_of(abi::op::kStateGet):
+      if (StateStreams::has(opcode)) {
+        return parts_.streams == nullptr ? refuse(call)
+                                         : parts_.streams->handle(call, decision.component);
+      }
       return parts_.state.handle(call, decision.component);
     case service_of(abi::op::kInvokeCall):
       return parts_.invoke.handle(call, decision.callee);

@@ -16,6 +16,7 @@
 #include "broker/services/pubsub_service.h"
 #include "broker/services/sequencer_service.h"
 #include "broker/services/state_service.h"
+#include "broker/services/state_stream.h"
 #include "broker/services/usage_service.h"
 
 namespace rtsup::broker {
@@ -40,6 +41,7 @@ class Dispatcher final : public CallHandler, public GrantedCalls {
     PubsubService& pubsub;
     const HomeServices* home = nullptr;  // nullptr on another shard
     Forwarder* forwarder = nullptr;      // nullptr with one shard
+    StateStreams* streams = nullptr;     // nullptr: there are none
   };
   explicit Dispatcher(const Parts& parts) : parts_(parts) {}
 

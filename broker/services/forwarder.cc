@@ -71,6 +71,7 @@ bool Forwarder::Forwarded::take(Call& origin) {
   principal_ = &origin.principal();
   metadata_ = origin.metadata();
   memory_ = origin.memory();
+  session_ = origin.session();
   return payload_.take(origin.payload(), memory_);
 }
 

@@ -80,6 +80,7 @@ class Forwarder {
     [[nodiscard]] uint64_t deadline_ns() const noexcept override { return origin_->deadline_ns(); }
     [[nodiscard]] uint32_t depth() const noexcept override { return origin_->depth(); }
     [[nodiscard]] MemoryShare memory() const noexcept override { return memory_; }
+    [[nodiscard]] SessionId session() const noexcept override { return session_; }
     void answer(Status status, std::span<const std::byte> metadata, const ValueRef& value) override;
     void answer_from(Status status, std::span<const std::byte> metadata,
                      const Payload& payload) override;
@@ -90,6 +91,7 @@ class Forwarder {
     Forwarder* forwarder_;
     Call* origin_ = nullptr;
     MemoryShare memory_;
+    SessionId session_;
     GrantedCalls* calls_ = nullptr;
     Decision decision_;
     Copied payload_;

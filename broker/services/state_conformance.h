@@ -11,6 +11,7 @@
 #include <string>
 
 #include "broker/services/state_service.h"
+#include "broker/services/state_stream.h"
 #include "broker/testing/fake_loop.h"
 #include "broker/testing/tables.h"
 
@@ -24,13 +25,22 @@ struct StoreMaker {
 class StateConformance : public ::testing::TestWithParam<StoreMaker> {
  protected:
   StateConformance()
-      : store_(GetParam().make(loop_)), service_("shop", "shop", {store_.get()}, builder_, loop_) {}
+      : store_(GetParam().make(loop_)),
+        service_("shop", "shop", {store_.get()}, builder_, loop_),
+        streams_("shop/shop/", {store_.get()},
+                 {.builder = builder_, .clock = loop_, .timers = loop_}) {}
   ~StateConformance() override { store_->close(); }
 
   // Runs one call to its answer.
-  FakeCall run(uint16_t opcode, Table table, std::string payload = {}) {
+  FakeCall run(uint16_t opcode, Table table, std::string payload = {}, uint32_t session = 1) {
     FakeCall call(opcode, std::move(table), std::move(payload));
-    service_.handle(call, ComponentIndex{0});
+    call.session_id = {session};
+    if (StateStreams::has(opcode)) {
+      streams_.handle(call, ComponentIndex{0});
+    } else {
+      service_.handle(call, ComponentIndex{0});
+    }
+    loop_.advance_ms(0);  // what takes several turns
     EXPECT_TRUE(loop_.run_until([&call] { return call.answered(); }));
     return call;
   }
@@ -61,6 +71,7 @@ class StateConformance : public ::testing::TestWithParam<StoreMaker> {
   AnswerBuilder builder_;
   std::unique_ptr<StateStore> store_;
   StateService service_;
+  StateStreams streams_;
 };
 
 }  // namespace rtsup::broker::testing

@@ -5,6 +5,7 @@
 
 #include "broker/core/table.h"
 #include "broker/services/key.h"
+#include "broker/services/write_fields.h"
 #include "schemas/state_generated.h"
 
 namespace rtsup::broker {
@@ -24,35 +25,6 @@ constexpr uint32_t kRetryAfterMs = 10;
 
 bool is_worth_a_retry(Reason reason) noexcept {
   return reason == Reason::kTooManyCalls || reason == Reason::kNoMemory;
-}
-
-// An absent etag and an empty one are the same.
-Reason set_expectation(StateWrite& write, const flatbuffers::String* etag,
-                       abi::Concurrency concurrency) noexcept {
-  if (concurrency != abi::Concurrency::LastWrite && concurrency != abi::Concurrency::FirstWrite) {
-    return Reason::kConcurrencyInvalid;
-  }
-  if (etag != nullptr && etag->size() > 0) {
-    write.expect = Expect::kEtag;
-    write.etag = parse_etag(view(etag));
-  } else if (concurrency == abi::Concurrency::FirstWrite) {
-    write.expect = Expect::kAbsent;
-  }
-  return Reason::kNone;
-}
-
-// The fields that set and an item of bulk_set share.
-template <typename Fields>
-Reason read_set_fields(const Fields& fields, const WallClock& clock, StateWrite& write) noexcept {
-  if (fields.ttl_ms() < 0 || fields.ttl_ms() > kTtlMsMax) {
-    return Reason::kTtlInvalid;
-  }
-  write.content_type = view(fields.content_type());
-  if (!is_valid_content_type(write.content_type)) {
-    return Reason::kContentTypeInvalid;
-  }
-  write.expires_unix_ms = fields.ttl_ms() == 0 ? 0 : clock.unix_ms() + fields.ttl_ms();
-  return set_expectation(write, fields.etag(), fields.concurrency());
 }
 
 // Reads the bytes once from memory that the caller can still write.

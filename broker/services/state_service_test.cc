@@ -6,7 +6,7 @@
 
 #include "broker/components/memory/memory_store.h"
 #include "broker/services/key.h"
-#include "broker/services/state_conformance.h"
+#include "broker/services/stream_conformance.h"
 
 namespace rtsup::broker {
 namespace {
@@ -14,9 +14,19 @@ namespace {
 using testing::FakeCall;
 using testing::FakeLoop;
 using testing::StateConformance;
+using testing::StreamConformance;
 using testing::Write;
 
 INSTANTIATE_TEST_SUITE_P(Memory, StateConformance,
+                         ::testing::Values(testing::StoreMaker{
+                             "memory",
+                             [](FakeLoop& loop) {
+                               return std::make_unique<MemoryStore>(MemoryStore::kBytesMaxDefault,
+                                                                    loop, loop);
+                             }}),
+                         [](const auto& maker) { return maker.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(Memory, StreamConformance,
                          ::testing::Values(testing::StoreMaker{
                              "memory",
                              [](FakeLoop& loop) {

@@ -78,6 +78,8 @@ class FakeCall final : public Call {
   const FakePayload& payload() const noexcept override { return payload_; }
   uint64_t deadline_ns() const noexcept override { return deadline; }
   uint32_t depth() const noexcept override { return nesting; }
+  SessionId session() const noexcept override { return session_id; }
+  MemoryShare memory() const noexcept override { return share; }
 
   void answer(Status answer_status, std::span<const std::byte> metadata,
               const ValueRef& value) override {
@@ -109,6 +111,8 @@ class FakeCall final : public Call {
 
   uint64_t deadline = ~uint64_t{0};
   uint32_t nesting = 0;
+  SessionId session_id{};
+  MemoryShare share{};
   std::optional<Status> status;
   std::vector<std::byte> answer_table;
   std::string data;

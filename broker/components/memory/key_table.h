@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "broker/components/memory/long_value.h"
 #include "broker/core/value.h"
 #include "sys/digest.h"
 
@@ -21,6 +22,7 @@ struct MemoryEntry {
   std::string key;
   std::string content_type;
   ValueRef value;
+  std::unique_ptr<LongValue> parts;  // in place of `value`
   uint64_t etag = 0;
   int64_t expires_unix_ms = 0;  // 0 = never
   uint64_t hash = 0;

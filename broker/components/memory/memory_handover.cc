@@ -37,6 +37,22 @@ bool is_message_table(std::span<const std::byte> bytes) {
   return !bytes.empty() && verifier.VerifyBuffer<abi::PubsubMessageEvent>(nullptr);
 }
 
+// Part by part, so that no record is long.
+void put_long(HandoverWriter& writer, const MemoryEntry& entry) {
+  writer.begin(HandoverKind::kLongEntry);
+  writer.text(entry.key);
+  writer.text(entry.content_type);
+  writer.u64(entry.etag);
+  writer.i64(entry.expires_unix_ms);
+  writer.u64(entry.parts->size);
+  writer.end();
+  for (const ValueRef& part : entry.parts->parts) {
+    writer.begin(HandoverKind::kPart);
+    writer.bytes(part.bytes());
+    writer.end();
+  }
+}
+
 }  // namespace
 
 // ---- state.memory ----
@@ -47,6 +63,9 @@ void MemoryStore::hand_over(HandoverWriter& writer) const {
   writer.u64(etags_.count());
   writer.end();
   table_.each([&writer](const MemoryEntry& entry) {
+    if (entry.parts != nullptr) {
+      return put_long(writer, entry);
+    }
     writer.begin(HandoverKind::kEntry);
     writer.text(entry.key);
     writer.text(entry.content_type);
@@ -58,8 +77,15 @@ void MemoryStore::hand_over(HandoverWriter& writer) const {
 }
 
 Result<void> MemoryStore::take_over(HandoverRecord& record) {
+  if (record.kind() == HandoverKind::kPart) {
+    return take_part(record);
+  }
+  RTSUP_TRY(end_long());
   if (record.kind() == HandoverKind::kEntry) {
     return take_entry(record);
+  }
+  if (record.kind() == HandoverKind::kLongEntry) {
+    return take_long(record);
   }
   const auto key = record.bytes();
   const uint64_t count = record.u64();
@@ -90,7 +116,56 @@ Result<void> MemoryStore::take_entry(HandoverRecord& record) {
   return {};
 }
 
+Result<void> MemoryStore::take_long(HandoverRecord& record) {
+  StateWrite write{.key = record.text()};
+  write.content_type = record.text();
+  const uint64_t etag = record.u64();
+  write.expires_unix_ms = record.i64();
+  const uint64_t size = record.u64();
+  if (!record.is_whole() || write.key.empty() || etag == 0 || write.expires_unix_ms < 0 ||
+      write.expires_unix_ms > kEndUnixMsMax || size > kLongValueBytesMax ||
+      table_.find(write.key) != nullptr) {
+    return record.refused();
+  }
+  if (set(write, nullptr).reason != abi::Reason::kNone ||
+      counted(size) > bytes_max_ - bytes_used_) {
+    return too_much(bytes_used_);
+  }
+  bytes_used_ += counted(size);
+  taken_long_ = table_.find(write.key);
+  taken_long_->etag = etag;
+  taken_long_->parts = std::make_unique<LongValue>();
+  taken_long_->parts->size = size;
+  return {};
+}
+
+Result<void> MemoryStore::take_part(HandoverRecord& record) {
+  const auto bytes = record.bytes();
+  if (!record.is_whole() || taken_long_ == nullptr) {
+    return record.refused();
+  }
+  LongValue& value = *taken_long_->parts;
+  if (bytes.empty() || bytes.size() != part_size(value.size, value.parts.size())) {
+    return record.refused();
+  }
+  RTSUP_ASSIGN(ValueRef part, value_of(bytes));
+  value.parts.push_back(std::move(part));
+  return {};
+}
+
+// The next record is of something else.
+Result<void> MemoryStore::end_long() {
+  const MemoryEntry* const entry = std::exchange(taken_long_, nullptr);
+  if (entry != nullptr && entry->parts->parts.size() != parts_of(entry->parts->size)) {
+    return Error{.status = Status::kDataLoss,
+                 .step = Step::kHandover,
+                 .number = static_cast<int64_t>(entry->parts->parts.size())};
+  }
+  return {};
+}
+
 Result<void> MemoryStore::taken_over() {
+  RTSUP_TRY(end_long());
   arm_timer();
   return {};
 }

@@ -27,37 +27,51 @@ MemoryStore::MemoryStore(size_t bytes_max, Timers& timers, const WallClock& cloc
 }
 
 MemoryStore::~MemoryStore() {
-  if (timer_ != 0) {
-    timers_.cancel(timer_);
+  for (const uint64_t timer : {timer_, join_timer_, free_timer_}) {
+    if (timer != 0) {
+      timers_.cancel(timer);
+    }
   }
 }
 
 void MemoryStore::read(std::span<const std::string_view> keys, StateReadSink& sink) {
   if (keys.size() == 1) {
-    const StateItem item = read_one(keys[0]);
+    const MemoryEntry* const entry = find(keys[0]);
+    if (entry != nullptr && entry->parts != nullptr) {
+      return read_whole(*entry, sink);
+    }
+    const StateItem item = entry == nullptr ? StateItem() : item_of(*entry);
     sink.read_done({&item, 1});
     return;
   }
   std::vector<StateItem> items = std::move(items_);
   items.clear();
+  size_t joined = 0;
   for (const std::string_view key : keys) {
-    items.push_back(read_one(key));
+    const MemoryEntry* const entry = find(key);
+    if (entry != nullptr && entry->parts != nullptr) {
+      items.push_back(join_at_once(*entry, sink, kBulkValueBytesMax - joined));
+      joined += items.back().value.size();
+    } else {
+      items.push_back(entry == nullptr ? StateItem() : item_of(*entry));
+    }
   }
   sink.read_done(items);
   items.clear();
   items_ = std::move(items);
 }
 
-StateItem MemoryStore::read_one(std::string_view key) const noexcept {
-  const MemoryEntry* entry = table_.find(key);
-  if (entry == nullptr || has_expired(*entry)) {
-    return {};
-  }
+MemoryEntry* MemoryStore::find(std::string_view key) const noexcept {
+  MemoryEntry* const entry = table_.find(key);
+  return entry == nullptr || has_expired(*entry) ? nullptr : entry;
+}
+
+StateItem MemoryStore::item_of(const MemoryEntry& entry) noexcept {
   return {.found = true,
-          .value = entry->value,
-          .etag = entry->etag,
-          .expires_unix_ms = entry->expires_unix_ms,
-          .content_type = entry->content_type};
+          .value = entry.value,
+          .etag = entry.etag,
+          .expires_unix_ms = entry.expires_unix_ms,
+          .content_type = entry.content_type};
 }
 
 void MemoryStore::write(std::span<const StateWrite> writes, StateWriteSink& sink) {
@@ -104,6 +118,7 @@ StateOutcome MemoryStore::set(const StateWrite& write, MemoryEntry* entry) {
     ends_.erase({entry->expires_unix_ms, entry});
   }
   entry->content_type = write.content_type;
+  leave(std::move(entry->parts));
   entry->value = write.value;
   entry->value.settle();  // bytes_max_ counts it from now on
   entry->etag = etags_.next();
@@ -121,6 +136,7 @@ bool MemoryStore::has_expired(const MemoryEntry& entry) const noexcept {
 
 void MemoryStore::erase(MemoryEntry& entry) noexcept {
   bytes_used_ -= cost_of(entry);
+  leave(std::move(entry.parts));
   if (entry.expires_unix_ms != 0) {
     ends_.erase({entry.expires_unix_ms, &entry});
   }

@@ -37,6 +37,12 @@ void Database::Close::operator()(sqlite3* connection) const noexcept {
 
 int Statement::step() noexcept { return sqlite3_step(statement_.get()); }
 
+int Statement::run() noexcept {
+  const int code = step();
+  reset();
+  return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
 int64_t Statement::int64_at(int column) const noexcept {
   return sqlite3_column_int64(statement_.get(), column);
 }
@@ -115,6 +121,10 @@ Result<std::string> Database::query_text(const char* sql) {
   }
   return code == SQLITE_ROW ? std::string(statement.text_at(0)) : std::string();
 }
+
+int64_t Database::last_row() const noexcept { return sqlite3_last_insert_rowid(connection_.get()); }
+
+int Database::changes() const noexcept { return sqlite3_changes(connection_.get()); }
 
 bool Database::in_transaction() const noexcept {
   return sqlite3_get_autocommit(connection_.get()) == 0;

@@ -32,6 +32,9 @@ class Statement {
   void bind(int index, int64_t number) noexcept;
   // SQLITE_ROW, SQLITE_DONE or an error.
   int step() noexcept;
+  // One without results, to its end: SQLITE_OK or an error. Gives everything back.
+  int run() noexcept;
+  explicit operator bool() const noexcept { return statement_ != nullptr; }
   // Gives locks and bound bytes back; after it the statement can run again.
   void reset() noexcept;
 
@@ -73,6 +76,9 @@ class Database {
   Result<int64_t> query_number(const char* sql) noexcept;
   Result<std::string> query_text(const char* sql);
   bool in_transaction() const noexcept;
+  // Of the last INSERT; rows that the last statement inserted, changed or deleted.
+  int64_t last_row() const noexcept;
+  int changes() const noexcept;
   // Bytes [offset, offset + to.size()) of a blob, without a copy of it in between. SQLITE_OK or an
   // error.
   struct BlobPlace {

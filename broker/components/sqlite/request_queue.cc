@@ -7,8 +7,9 @@ namespace rtsup::broker::sqlite {
 bool RequestQueue::push(RequestPtr& request) {
   {
     const std::lock_guard lock(mutex_);
-    if (stopped_ || waiting_.size() >= limits_.requests ||
-        request->bytes > limits_.bytes - bytes_) {
+    const bool has_room =
+        waiting_.size() < limits_.requests && request->bytes <= limits_.bytes - bytes_;
+    if (stopped_ || (!has_room && !request->is_always_taken)) {
       return false;
     }
     bytes_ += request->bytes;

@@ -24,7 +24,9 @@ RequestPtr copy_writes(std::span<const StateWrite> writes, StateWriteSink& sink,
   for (const StateWrite& write : writes) {
     request->bytes +=
         write.key.size() + write.value.size() + write.content_type.size() + sizeof(OwnedWrite);
-    request->writes.push_back({std::string(write.key), std::string(write.content_type), write});
+    request->writes.push_back({.key = std::string(write.key),
+                               .content_type = std::string(write.content_type),
+                               .write = write});
     StateWrite& owned = request->writes.back().write;
     owned.key = {};  // the strings beside it are what counts now
     owned.content_type = {};
@@ -34,6 +36,13 @@ RequestPtr copy_writes(std::span<const StateWrite> writes, StateWriteSink& sink,
 
 void call_sink(const Request& request) {
   const bool failed = request.failure != abi::Reason::kNone;
+  if (request.stream != nullptr) {
+    if (request.stream->sink != nullptr) {
+      request.stream->sink->stream_done(failed ? StreamResult{.reason = request.failure}
+                                               : request.stream->result);
+    }
+    return;
+  }
   if (request.read_sink != nullptr) {
     failed ? request.read_sink->failed(request.failure, 0)
            : request.read_sink->read_done(request.items);
@@ -95,6 +104,9 @@ void SqliteStore::write(std::span<const StateWrite> writes, StateWriteSink& sink
 }
 
 milliseconds SqliteStore::patience() const {
+  if (writer_.has_leavings()) {
+    return milliseconds{0};
+  }
   const int64_t end_ms = writer_.next_end_unix_ms();
   return end_ms == 0
              ? kForever
@@ -108,10 +120,11 @@ void SqliteStore::run_writer() {
       if (writer_.next_end_unix_ms() != 0 && writer_.next_end_unix_ms() <= clock_.unix_ms()) {
         writer_.remove_ended(clock_.unix_ms());
       }
-      continue;
+    } else {
+      writer_.commit(group);
+      finish(std::move(group));
     }
-    writer_.commit(group);
-    finish(std::move(group));
+    writer_.collect();
   }
 }
 

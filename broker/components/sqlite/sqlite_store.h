@@ -30,7 +30,7 @@ struct SqliteOptions {
   sqlite::Migrate migrate = sqlite::Migrate::kYes;
 };
 
-class SqliteStore final : public StateStore {
+class SqliteStore final : public StateStore, public StreamStore {
  public:
   // Opens the file, migrates it and starts the threads.
   static Result<std::unique_ptr<SqliteStore>> create(const SqliteOptions& options, Post& post,
@@ -42,6 +42,13 @@ class SqliteStore final : public StateStore {
   void read(std::span<const std::string_view> keys, StateReadSink& sink) override;
   void write(std::span<const StateWrite> writes, StateWriteSink& sink) override;
   void close() override;
+  StreamStore* streams() noexcept override { return this; }
+
+  void read_part(const StreamRange& range, StreamSink& sink) override;
+  void begin_upload(uint64_t size, StreamSink& sink) override;
+  void put_part(uint64_t upload, uint32_t number, ValueRef part, StreamSink& sink) override;
+  void commit_upload(uint64_t upload, const StateWrite& write, StreamSink& sink) override;
+  void abort_upload(uint64_t upload) override;
 
  private:
   SqliteStore(sqlite::Writer writer, sqlite::Reader reader, const SqliteOptions& options,

@@ -8,7 +8,7 @@
 
 #include "broker/components/memory/memory_store.h"
 #include "broker/components/sqlite/state_file.h"
-#include "broker/services/state_conformance.h"
+#include "broker/services/stream_conformance.h"
 #include "broker/testing/crash_vfs.h"
 #include "broker/testing/store_client.h"
 #include "broker/testing/temp_folder.h"
@@ -20,6 +20,7 @@ using testing::CrashVfs;
 using testing::FakeLoop;
 using testing::StateConformance;
 using testing::StoreAnswer;
+using testing::StreamConformance;
 using testing::TempFolder;
 
 // A store whose file lives as long as it does.
@@ -35,6 +36,7 @@ class StoreInFolder final : public StateStore {
     store_->write(writes, sink);
   }
   void close() override { store_->close(); }
+  StreamStore* streams() noexcept override { return store_->streams(); }
 
  private:
   TempFolder folder_;
@@ -42,6 +44,12 @@ class StoreInFolder final : public StateStore {
 };
 
 INSTANTIATE_TEST_SUITE_P(Sqlite, StateConformance,
+                         ::testing::Values(testing::StoreMaker{
+                             "sqlite",
+                             [](FakeLoop& loop) { return std::make_unique<StoreInFolder>(loop); }}),
+                         [](const auto& maker) { return maker.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StreamConformance,
                          ::testing::Values(testing::StoreMaker{
                              "sqlite",
                              [](FakeLoop& loop) { return std::make_unique<StoreInFolder>(loop); }}),

@@ -18,6 +18,12 @@ constexpr std::array<const char*, kSchemaVersion> kMigrations = {
     // For removing what has ended; holds only what can end.
     "CREATE INDEX state_ends ON state (expires_unix_ms) WHERE expires_unix_ms > 0;",
 };
+// Made when the first value in parts is begun (long_values.h). AUTOINCREMENT: no id comes twice.
+constexpr const char* kLongMigration =
+    "CREATE TABLE long_value (id INTEGER PRIMARY KEY AUTOINCREMENT, size INTEGER NOT NULL,"
+    " state INTEGER NOT NULL);"
+    "CREATE INDEX long_value_state ON long_value (state);"
+    "CREATE TABLE part (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL);";
 static_assert(kApplicationId == 1381258067);
 constexpr std::array<const char*, 1> kSequenceMigrations = {
     "CREATE TABLE sequence (name BLOB NOT NULL PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;"
@@ -28,10 +34,12 @@ static_assert(kSequenceApplicationId == 1381258065);
 struct Format {
   int64_t application_id;
   std::span<const char* const> migrations;
+  int64_t newest;  // that this build can read
   int64_t version() const noexcept { return static_cast<int64_t>(migrations.size()); }
 };
-constexpr Format kState{kApplicationId, kMigrations};
-constexpr Format kSequence{kSequenceApplicationId, kSequenceMigrations};
+constexpr Format kState{kApplicationId, kMigrations, kLongSchemaVersion};
+constexpr Format kSequence{kSequenceApplicationId, kSequenceMigrations,
+                           int64_t{kSequenceMigrations.size()}};
 
 // quick_check reads the whole file; larger ones would hold up the start, and are checked page by
 // page as they are read.
@@ -49,7 +57,7 @@ Result<void> check_owner(Database& database, const Format& format) {
   if (!is_new && owner != format.application_id) {
     return refusal(Step::kDatabaseForeign, Status::kFailedPrecondition, owner);
   }
-  if (version > format.version() || version < 0) {
+  if (version > format.newest || version < 0) {
     return refusal(Step::kDatabaseNewer, Status::kFailedPrecondition, version);
   }
   return {};
@@ -111,6 +119,21 @@ Result<Database> open_state_file(const std::string& path, const std::string& vfs
 Result<Database> open_sequence_file(const std::string& path, const std::string& vfs,
                                     Migrate migrate) {
   return open_file(path, vfs, kSequence, migrate);
+}
+
+Result<void> migrate_to_long_values(Database& database) {
+  RTSUP_ASSIGN(const int64_t version, database.query_number("PRAGMA user_version"));
+  if (version >= kLongSchemaVersion) {
+    return {};
+  }
+  const std::string script = std::string("BEGIN IMMEDIATE;") + kLongMigration +
+                             "PRAGMA user_version = " + std::to_string(kLongSchemaVersion) +
+                             ";COMMIT";
+  const auto made = database.execute(script.c_str());
+  if (!made && database.in_transaction()) {
+    (void)database.run("ROLLBACK");
+  }
+  return made;
 }
 
 Result<Database> open_state_reader(const std::string& path, const std::string& vfs) {

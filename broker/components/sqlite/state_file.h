@@ -18,6 +18,9 @@
 namespace rtsup::broker::sqlite {
 
 inline constexpr int64_t kSchemaVersion = 2;
+// That of a state file which has values in parts: it comes with the first one, so that a base of
+// before can go on with a file that has none.
+inline constexpr int64_t kLongSchemaVersion = 3;
 inline constexpr int64_t kApplicationId = 0x52545353;
 inline constexpr int64_t kSequenceApplicationId = 0x52545351;
 
@@ -28,6 +31,8 @@ Result<Database> open_state_file(const std::string& path, const std::string& vfs
                                  Migrate migrate = Migrate::kYes);
 Result<Database> open_sequence_file(const std::string& path, const std::string& vfs,
                                     Migrate migrate = Migrate::kYes);
+// From kSchemaVersion to kLongSchemaVersion; nothing when it is there. Not within a transaction.
+Result<void> migrate_to_long_values(Database& database);
 // A second connection, for reading only; the file has been opened for writing before.
 Result<Database> open_state_reader(const std::string& path, const std::string& vfs);
 

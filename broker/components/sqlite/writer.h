@@ -11,6 +11,7 @@
 
 #include "broker/components/etag.h"
 #include "broker/components/sqlite/database.h"
+#include "broker/components/sqlite/long_values.h"
 #include "broker/components/sqlite/request.h"
 #include "broker/components/sqlite/state_file.h"
 
@@ -27,6 +28,9 @@ class Writer {
   int64_t next_end_unix_ms() const noexcept { return next_end_unix_ms_; }
   // Removes what has ended, a bounded number at a time.
   void remove_ended(int64_t now_unix_ms);
+  // Parts of values that nobody has any more are removed a few at a time.
+  [[nodiscard]] bool has_leavings() const noexcept { return long_values_.has_leavings(); }
+  void collect() { long_values_.collect(database_); }
   // Moves the log into the database file, so that the next start need not.
   void close();
 
@@ -36,13 +40,17 @@ class Writer {
     bool in_commit = false;
   };
   Failure run_transaction(std::span<RequestPtr> group);
+  void prepare_streams(std::span<const RequestPtr> group);
   int apply(Request& request);
+  int apply_stream(Request& request);
   int apply_write(const OwnedWrite& owned, int64_t now_unix_ms, StateOutcome& outcome);
   int store(const OwnedWrite& owned, StateOutcome& outcome);
   void find_next_end();
 
   Database database_;
   Statement begin_, commit_, find_, upsert_, erase_, remove_ended_, next_end_;
+  LongValues long_values_;
+  bool must_drop_uploads_ = false;  // of the broker before, once this one writes
   EtagSource etags_;
   int64_t next_end_unix_ms_ = 0;
 };
@@ -58,9 +66,13 @@ class Reader {
   int read_one(Request& request);
   int read_key(Request& request, size_t index, size_t bulk_bytes);
   int read_value(size_t size, const MemoryShare& share, StateItem& item);
+  int read_stream(Request& request);
+  int read_range(const StreamRange& range, const MemoryShare& share, StreamResult& result);
+  int find_long(int64_t id, uint64_t& size);
+  int read_long(int64_t id, Request& request, StateItem& item, size_t bytes_max);
 
   Database database_;
-  Statement get_;
+  Statement get_, find_, long_size_;
 };
 
 }  // namespace rtsup::broker::sqlite

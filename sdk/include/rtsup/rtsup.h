@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 #define RTSUP_ABI_MAJOR 1
-#define RTSUP_ABI_MINOR 2
+#define RTSUP_ABI_MINOR 3
 #define RTSUP_API __attribute__((visibility("default")))
 
 enum rtsup_status {

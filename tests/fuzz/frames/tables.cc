@@ -59,6 +59,26 @@ void add_state(std::vector<ValidTable>& all) {
   }));
 }
 
+void add_parts(std::vector<ValidTable>& all) {
+  namespace op = abi::op;
+  all.push_back(table(op::kStateReadPart, [](auto& b) {
+    return abi::CreateStateReadPartRequestDirect(b, "store", "key", 1U << 20, 1U << 20, "etag");
+  }));
+  all.push_back(table(op::kStateUploadBegin, [](auto& b) {
+    return abi::CreateStateUploadBeginRequestDirect(b, "store", "key", uint64_t{1} << 63);
+  }));
+  all.push_back(table(op::kStateUploadPart, [](auto& b) {
+    return abi::CreateStateUploadPartRequestDirect(b, "store", "key", 7, 1U << 20);
+  }));
+  all.push_back(table(op::kStateUploadCommit, [](auto& b) {
+    return abi::CreateStateUploadCommitRequestDirect(
+        b, "store", "key", 7, "etag", abi::Concurrency::FirstWrite, 1000, "text/plain");
+  }));
+  all.push_back(table(op::kStateUploadAbort, [](auto& b) {
+    return abi::CreateStateUploadAbortRequestDirect(b, "store", "key", 7);
+  }));
+}
+
 void add_session(std::vector<ValidTable>& all) {
   namespace op = abi::op;
   all.push_back(
@@ -95,6 +115,7 @@ std::vector<ValidTable> make_requests() {
                       [](auto& b) { return abi::CreateInvokeEventDirect(b, "caller", "method"); }));
   all.push_back(table(op::kEventWindowOffer,
                       [](auto& b) { return abi::CreateWindowOfferEvent(b, 9, 1U << 18); }));
+  add_parts(all);  // last: the seeds name tables by their place
   return all;
 }
 

@@ -1,0 +1,154 @@
+#include "broker/components/sqlite/long_values.h"
+
+#include <sqlite3.h>
+
+#include "broker/components/sqlite/state_file.h"
+#include "broker/core/limits.h"
+
+namespace rtsup::broker::sqlite {
+namespace {
+
+static_assert(LongValues::kPartsPerId >= int64_t{kUploadPartsMax});
+
+// Parts removed at a time: what else is written waits for no more than that.
+constexpr int64_t kRemovedPerStep = 4;
+
+}  // namespace
+
+Result<void> LongValues::open(Database& database) {
+  RTSUP_ASSIGN(const int64_t version, database.query_number("PRAGMA user_version"));
+  return version < kLongSchemaVersion ? Result<void>() : prepare(database);
+}
+
+int LongValues::make(Database& database) {
+  if (is_ready_) {
+    return SQLITE_OK;
+  }
+  const auto made = migrate_to_long_values(database);
+  const auto prepared = made ? prepare(database) : made;
+  return prepared ? SQLITE_OK : static_cast<int>(prepared.error().number);
+}
+
+Result<void> LongValues::prepare(Database& database) {
+  RTSUP_ASSIGN(begin_, database.prepare("INSERT INTO long_value (size, state) VALUES (?1, 0)"));
+  // A part of an upload that is over would be nobody's for ever.
+  RTSUP_ASSIGN(
+      put_, database.prepare("INSERT OR REPLACE INTO part (row, bytes) SELECT ?1, ?2 WHERE EXISTS"
+                             " (SELECT 1 FROM long_value WHERE id = ?1 / 1024 AND state = 0)"));
+  static_assert(kPartsPerId == 1024);
+  RTSUP_ASSIGN(keep_,
+               database.prepare("UPDATE long_value SET state = 1 WHERE id = ?1 AND state = 0"));
+  RTSUP_ASSIGN(abort_,
+               database.prepare("UPDATE long_value SET state = 2 WHERE id = ?1 AND state = 0"));
+  RTSUP_ASSIGN(drop_, database.prepare("UPDATE long_value SET state = 2 WHERE id = ?1"));
+  RTSUP_ASSIGN(drop_ended_,
+               database.prepare("UPDATE long_value SET state = 2 WHERE id IN (SELECT value FROM"
+                                " (SELECT value FROM state WHERE expires_unix_ms > 0 AND"
+                                " expires_unix_ms <= ?1 ORDER BY expires_unix_ms LIMIT 500)"
+                                " WHERE typeof(value) = 'integer')"));
+  RTSUP_ASSIGN(drop_uploads_, database.prepare("UPDATE long_value SET state = 2 WHERE state = 0"));
+  RTSUP_ASSIGN(find_left_, database.prepare("SELECT id FROM long_value WHERE state = 2 LIMIT 1"));
+  RTSUP_ASSIGN(remove_parts_,
+               database.prepare("DELETE FROM part WHERE row IN (SELECT row FROM part WHERE"
+                                " row >= ?1 AND row < ?1 + 1024 LIMIT ?2)"));
+  RTSUP_ASSIGN(remove_, database.prepare("DELETE FROM long_value WHERE id = ?1"));
+  is_ready_ = true;
+  has_leavings_ = true;
+  return {};
+}
+
+int LongValues::begin(Database& database, uint64_t size, int64_t& id) {
+  begin_.bind(1, static_cast<int64_t>(size));
+  const int code = begin_.run();
+  id = code == SQLITE_OK ? database.last_row() : 0;
+  return code;
+}
+
+int LongValues::put(Database& database, int64_t row, std::span<const std::byte> bytes,
+                    bool& found) {
+  put_.bind(1, row);
+  put_.bind(2, bytes);
+  const int code = put_.run();
+  found = code == SQLITE_OK && database.changes() == 1;
+  return code;
+}
+
+int LongValues::keep(Database& database, int64_t id, bool& found) {
+  keep_.bind(1, id);
+  const int code = keep_.run();
+  found = code == SQLITE_OK && database.changes() == 1;
+  return code;
+}
+
+int LongValues::abort(int64_t id) {
+  has_leavings_ = true;
+  abort_.bind(1, id);
+  return abort_.run();
+}
+
+int LongValues::drop(int64_t id) {
+  has_leavings_ = true;
+  drop_.bind(1, id);
+  return drop_.run();
+}
+
+int LongValues::drop_ended(int64_t now_unix_ms) {
+  has_leavings_ = true;
+  drop_ended_.bind(1, now_unix_ms);
+  return drop_ended_.run();
+}
+
+int LongValues::drop_uploads() {
+  has_leavings_ = true;
+  return drop_uploads_.run();
+}
+
+void LongValues::collect(Database& database) {
+  if (!is_ready_ || !has_leavings_) {
+    return;
+  }
+  int code = database.run("BEGIN IMMEDIATE");
+  if (code == SQLITE_OK) {
+    code = collect_some(database);
+  }
+  if (code == SQLITE_OK) {
+    code = database.run("COMMIT");
+  }
+  if (code != SQLITE_OK) {
+    has_leavings_ = false;  // with the next thing that is left, or at the next start
+    if (database.in_transaction()) {
+      (void)database.run("ROLLBACK");
+    }
+  }
+}
+
+int LongValues::collect_some(Database& database) {
+  int64_t id = 0;
+  {
+    const ResetAtEnd reset(find_left_);
+    const int code = find_left_.step();
+    if (code != SQLITE_ROW) {
+      has_leavings_ = false;
+      return code == SQLITE_DONE ? SQLITE_OK : code;
+    }
+    id = find_left_.int64_at(0);
+  }
+  remove_parts_.bind(1, row_of(id, 0));
+  remove_parts_.bind(2, kRemovedPerStep);
+  const int code = remove_parts_.run();
+  if (code != SQLITE_OK || database.changes() == kRemovedPerStep) {
+    return code;
+  }
+  remove_.bind(1, id);
+  return remove_.run();
+}
+
+void LongValues::close() noexcept {
+  for (Statement* const statement : {&begin_, &put_, &keep_, &abort_, &drop_, &drop_ended_,
+                                     &drop_uploads_, &find_left_, &remove_parts_, &remove_}) {
+    *statement = Statement();
+  }
+  is_ready_ = false;
+}
+
+}  // namespace rtsup::broker::sqlite
