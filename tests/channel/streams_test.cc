@@ -160,6 +160,11 @@ TEST_P(StreamsTest, ReadingAndWritingEndAsTheCallbackSays) {
   test::end_as_the_callback_says();
 }
 
+TEST_P(StreamsTest, TheLibrarySendsAndReadsPartAfterPart) {
+  sdk::set_transport(attach(kFirst));
+  test::send_and_read_part_after_part();
+}
+
 TEST_P(StreamsTest, WhatOneFunctionSendsTheOthersReadAtOnceAndAsAWhole) {
   const auto first = attach(kFirst);
   const auto home = attach(kHome);
