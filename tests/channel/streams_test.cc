@@ -21,7 +21,6 @@ namespace rtsup {
 namespace {
 
 using broker::kUploadPartBytes;
-using broker::testing::make_table;
 using broker::testing::read_part_table;
 using broker::testing::upload_abort_table;
 using broker::testing::upload_begin_table;

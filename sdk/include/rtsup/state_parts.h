@@ -31,8 +31,9 @@ RTSUP_API int rtsup_state_read_part(rtsup_string component, rtsup_string key, rt
                                     const rtsup_options* options, rtsup_answer* answer);
 
 /* A value that is being sent. RTSUP_INIT, then rtsup_state_upload_begin() fills it; component and
- * key are borrowed, and must stay until the last call that is given it. Of this instance: it ends with its session, after a minute in which no call names it, and with the
- * base, also when `rtsup upgrade` replaces that: UPLOAD_UNKNOWN. */
+ * key are borrowed, and must stay until the last call that is given it. Of this instance: it ends
+ * with its session, after a minute in which no call names it, and with the base, also when `rtsup
+ * upgrade` replaces that: UPLOAD_UNKNOWN. */
 typedef struct rtsup_upload {
   size_t size;
   uint64_t token;
@@ -62,8 +63,8 @@ RTSUP_API int rtsup_state_upload_abort(const rtsup_upload* upload, const rtsup_o
 /* Takes the bytes at `offset` of a value of `whole` bytes; they are good until it returns. Anything
  * but RTSUP_OK ends the reading, which returns that. */
 typedef int (*rtsup_sink)(void* context, uint64_t offset, uint64_t whole, rtsup_bytes part);
-/* Where a value of `bytes` bytes comes from. `fill` gives those at `offset`: it fills `into` wholly.
- * Anything but RTSUP_OK ends the writing, which returns that; nothing is written then. */
+/* Where a value of `bytes` bytes comes from. `fill` gives those at `offset`: it fills `into`
+ * wholly. Anything but RTSUP_OK ends the writing, which returns that; nothing is written then. */
 typedef struct rtsup_source {
   size_t size;
   uint64_t bytes;
