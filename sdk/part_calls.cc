@@ -54,13 +54,12 @@ Status read_part(const Target& target, const Asked& asked, const rtsup_options& 
   return got.status;
 }
 
-Status begin(const Target& target, uint64_t bytes, const rtsup_options& how, rtsup_answer& filled,
-             rtsup_upload& upload) {
+Status begin(uint64_t bytes, const rtsup_options& how, rtsup_answer& filled, rtsup_upload& upload) {
   Builder& builder = sdk::fresh_builder();
   const auto metadata = sdk::encode_metadata(builder, how);
-  const auto component = required(builder, target.component);
+  const auto component = required(builder, upload.component);
   builder.Finish(abi::CreateStateUploadBeginRequest(
-      builder, component, required(builder, target.key), bytes, metadata));
+      builder, component, required(builder, upload.key), bytes, metadata));
   const sdk::Answer got = sdk::send(abi::op::kStateUploadBegin, builder, {}, how, filled);
   if (const auto* table = sdk::table_of<abi::StateUploadBeginResponse>(got); table != nullptr) {
     upload.token = table->token();
@@ -75,21 +74,21 @@ struct Part {
   sdk::Bytes bytes = {};
 };
 
-Status put(const Target& target, const rtsup_upload& upload, const Part& part,
-           const rtsup_options& how, rtsup_answer& filled) {
+Status put(const rtsup_upload& upload, const Part& part, const rtsup_options& how,
+           rtsup_answer& filled) {
   Builder& builder = sdk::fresh_builder();
-  const auto component = required(builder, target.component);
-  const auto key = required(builder, target.key);
+  const auto component = required(builder, upload.component);
+  const auto key = required(builder, upload.key);
   builder.Finish(
       abi::CreateStateUploadPartRequest(builder, component, key, upload.token, part.offset));
   return sdk::send(abi::op::kStateUploadPart, builder, part.bytes, how, filled).status;
 }
 
-Status commit(const Target& target, const rtsup_upload& upload, const rtsup_state_write& write,
-              const rtsup_options& how, rtsup_answer& filled) {
+Status commit(const rtsup_upload& upload, const rtsup_state_write& write, const rtsup_options& how,
+              rtsup_answer& filled) {
   Builder& builder = sdk::fresh_builder();
-  const auto component = required(builder, target.component);
-  const auto key = required(builder, target.key);
+  const auto component = required(builder, upload.component);
+  const auto key = required(builder, upload.key);
   const auto etag = sdk::encode(builder, write.etag);
   const auto type = sdk::encode(builder, write.content_type);
   builder.Finish(abi::CreateStateUploadCommitRequest(builder, component, key, upload.token, etag,
@@ -101,11 +100,10 @@ Status commit(const Target& target, const rtsup_upload& upload, const rtsup_stat
   return got.status;
 }
 
-Status abort(const Target& target, const rtsup_upload& upload, const rtsup_options& how,
-             rtsup_answer& filled) {
+Status abort(const rtsup_upload& upload, const rtsup_options& how, rtsup_answer& filled) {
   Builder& builder = sdk::fresh_builder();
-  const auto component = required(builder, target.component);
-  const auto key = required(builder, target.key);
+  const auto component = required(builder, upload.component);
+  const auto key = required(builder, upload.key);
   builder.Finish(abi::CreateStateUploadAbortRequest(builder, component, key, upload.token));
   return sdk::send(abi::op::kStateUploadAbort, builder, {}, how, filled).status;
 }
@@ -118,14 +116,9 @@ void renew(rtsup_answer& filled) noexcept {
   filled.size = size;
 }
 
-struct Source {
-  rtsup_source fill;
-  void* context;
-};
-
-// One buffer for all parts. False in `is_answered`: the status is the source's own.
-Status put_all(const Target& target, const rtsup_upload& upload, const Source& source,
-               const rtsup_options& how, rtsup_answer& filled) {
+// One buffer for all parts.
+Status put_all(const rtsup_upload& upload, const rtsup_source& source, const rtsup_options& how,
+               rtsup_answer& filled) {
   const auto buffer = std::make_unique_for_overwrite<std::byte[]>(upload.part_bytes);
   for (uint64_t offset = 0; offset < upload.bytes; offset += upload.part_bytes) {
     const auto length =
@@ -137,7 +130,7 @@ Status put_all(const Target& target, const rtsup_upload& upload, const Source& s
       return Status{static_cast<uint8_t>(given)};
     }
     const Part part{.offset = offset, .bytes = {buffer.get(), length}};
-    if (const Status status = put(target, upload, part, how, filled); status != Status::kOk) {
+    if (const Status status = put(upload, part, how, filled); status != Status::kOk) {
       return status;
     }
   }
@@ -147,15 +140,14 @@ Status put_all(const Target& target, const rtsup_upload& upload, const Source& s
 
 }  // namespace
 
-int rtsup_state_read_part(rtsup_string component, rtsup_string key, uint64_t offset,
-                          uint32_t length, rtsup_string etag, const rtsup_options* options,
-                          rtsup_answer* answer, uint64_t* whole) {
+int rtsup_state_read_part(rtsup_string component, rtsup_string key, rtsup_range* range,
+                          const rtsup_options* options, rtsup_answer* answer) {
   return guarded(answer, [&](rtsup_answer& filled) {
-    uint64_t size = 0;
-    const Status status = read_part({component, key}, {offset, length, etag},
-                                    sdk::read_struct(options), filled, size);
-    if (whole != nullptr) {
-      *whole = size;
+    rtsup_range asked = sdk::read_struct(range);
+    const Status status = read_part({component, key}, {asked.offset, asked.length, asked.etag},
+                                    sdk::read_struct(options), filled, asked.whole);
+    if (range != nullptr) {
+      sdk::write_struct(asked, range);
     }
     return status;
   });
@@ -169,34 +161,34 @@ int rtsup_state_upload_begin(rtsup_string component, rtsup_string key, uint64_t 
   }
   return guarded(answer, [&](rtsup_answer& filled) {
     auto begun = RTSUP_INIT(rtsup_upload);
-    const Status status = begin({component, key}, bytes, sdk::read_struct(options), filled, begun);
+    begun.component = component;
+    begun.key = key;
+    const Status status = begin(bytes, sdk::read_struct(options), filled, begun);
     sdk::write_struct(begun, upload);
     return status;
   });
 }
 
-int rtsup_state_upload_part(rtsup_string component, rtsup_string key, const rtsup_upload* upload,
-                            uint64_t offset, rtsup_bytes part, const rtsup_options* options,
-                            rtsup_answer* answer) {
+int rtsup_state_upload_part(const rtsup_upload* upload, uint64_t offset, rtsup_bytes part,
+                            const rtsup_options* options, rtsup_answer* answer) {
   return guarded(answer, [&](rtsup_answer& filled) {
-    return put({component, key}, sdk::read_struct(upload), {offset, sdk::bytes_of(part)},
-               sdk::read_struct(options), filled);
+    return put(sdk::read_struct(upload), {offset, sdk::bytes_of(part)}, sdk::read_struct(options),
+               filled);
   });
 }
 
-int rtsup_state_upload_commit(rtsup_string component, rtsup_string key, const rtsup_upload* upload,
-                              const rtsup_state_write* write, const rtsup_options* options,
-                              rtsup_answer* answer) {
+int rtsup_state_upload_commit(const rtsup_upload* upload, const rtsup_state_write* write,
+                              const rtsup_options* options, rtsup_answer* answer) {
   return guarded(answer, [&](rtsup_answer& filled) {
-    return commit({component, key}, sdk::read_struct(upload), sdk::read_struct(write),
-                  sdk::read_struct(options), filled);
+    return commit(sdk::read_struct(upload), sdk::read_struct(write), sdk::read_struct(options),
+                  filled);
   });
 }
 
-int rtsup_state_upload_abort(rtsup_string component, rtsup_string key, const rtsup_upload* upload,
-                             const rtsup_options* options, rtsup_answer* answer) {
+int rtsup_state_upload_abort(const rtsup_upload* upload, const rtsup_options* options,
+                             rtsup_answer* answer) {
   return guarded(answer, [&](rtsup_answer& filled) {
-    return abort({component, key}, sdk::read_struct(upload), sdk::read_struct(options), filled);
+    return abort(sdk::read_struct(upload), sdk::read_struct(options), filled);
   });
 }
 
@@ -228,27 +220,29 @@ int rtsup_state_read(rtsup_string component, rtsup_string key, rtsup_sink sink, 
   });
 }
 
-int rtsup_state_write_parts(rtsup_string component, rtsup_string key, uint64_t bytes,
-                            rtsup_source source, void* context, const rtsup_state_write* write,
-                            const rtsup_options* options, rtsup_answer* answer) {
+int rtsup_state_write_parts(rtsup_string component, rtsup_string key, const rtsup_source* source,
+                            const rtsup_state_write* write, const rtsup_options* options,
+                            rtsup_answer* answer) {
+  const rtsup_source from = sdk::read_struct(source);
+  if (from.fill == nullptr) {
+    return RTSUP_INVALID_ARGUMENT;
+  }
   return guarded(answer, [&](rtsup_answer& filled) {
     const rtsup_options how = sdk::read_struct(options);
-    const Target target{component, key};
     auto upload = RTSUP_INIT(rtsup_upload);
-    Status status = begin(target, bytes, how, filled, upload);
+    upload.component = component;
+    upload.key = key;
+    Status status = begin(from.bytes, how, filled, upload);
     if (status != Status::kOk) {
       return status;
     }
-    if (upload.part_bytes == 0) {
-      return Status::kDataLoss;
-    }
-    status = put_all(target, upload, {source, context}, how, filled);
+    status = upload.part_bytes == 0 ? Status::kDataLoss : put_all(upload, from, how, filled);
     if (status == Status::kOk) {
-      status = commit(target, upload, sdk::read_struct(write), how, filled);
+      status = commit(upload, sdk::read_struct(write), how, filled);
     }
     if (status != Status::kOk) {
       auto ignored = RTSUP_INIT(rtsup_answer);
-      (void)abort(target, upload, how, ignored);
+      (void)abort(upload, how, ignored);
       rtsup_answer_release(&ignored);
     }
     return status;

@@ -21,7 +21,6 @@ namespace rtsup {
 namespace {
 
 using broker::kUploadPartBytes;
-using broker::testing::make_table;
 using broker::testing::read_part_table;
 using broker::testing::upload_abort_table;
 using broker::testing::upload_begin_table;
@@ -158,6 +157,11 @@ TEST_P(StreamsTest, TheLibraryWritesAndReadsMoreThanAPayload) {
 TEST_P(StreamsTest, ReadingAndWritingEndAsTheCallbackSays) {
   sdk::set_transport(attach(kFirst));
   test::end_as_the_callback_says();
+}
+
+TEST_P(StreamsTest, TheLibrarySendsAndReadsPartAfterPart) {
+  sdk::set_transport(attach(kFirst));
+  test::send_and_read_part_after_part();
 }
 
 TEST_P(StreamsTest, WhatOneFunctionSendsTheOthersReadAtOnceAndAsAWhole) {

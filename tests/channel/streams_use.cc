@@ -68,4 +68,34 @@ void end_as_the_callback_says() {
   EXPECT_TRUE(store.get("small")->bytes().empty());
 }
 
+// By the C calls on one part.
+void send_and_read_part_after_part() {
+  const rtsup_string component = RTSUP_LITERAL("store");
+  const rtsup_string key = RTSUP_LITERAL("parts");
+  auto upload = RTSUP_INIT(rtsup_upload);
+  ASSERT_EQ(rtsup_state_upload_begin(component, key, (1U << 20) + 3, nullptr, &upload, nullptr),
+            RTSUP_OK);
+  ASSERT_EQ(upload.part_bytes, 1U << 20);
+  EXPECT_EQ(rtsup_state_upload_part(&upload, 1U << 20, {"end", 3}, nullptr, nullptr), RTSUP_OK);
+  EXPECT_EQ(rtsup_state_upload_commit(&upload, nullptr, nullptr, nullptr),
+            RTSUP_FAILED_PRECONDITION);
+  const std::string first(1U << 20, 'f');
+  EXPECT_EQ(rtsup_state_upload_part(&upload, 0, {first.data(), first.size()}, nullptr, nullptr),
+            RTSUP_OK);
+  EXPECT_EQ(rtsup_state_upload_commit(&upload, nullptr, nullptr, nullptr), RTSUP_OK);
+  EXPECT_EQ(rtsup_state_upload_abort(&upload, nullptr, nullptr), RTSUP_OK);
+  auto range = RTSUP_INIT(rtsup_range);
+  range.offset = 1U << 20;
+  range.length = 100;
+  auto answer = RTSUP_INIT(rtsup_answer);
+  EXPECT_EQ(rtsup_state_read_part(component, key, &range, nullptr, &answer), RTSUP_OK);
+  EXPECT_EQ(range.whole, (1U << 20) + 3U);
+  EXPECT_EQ(std::string(static_cast<const char*>(answer.data.data), answer.data.length), "end");
+  rtsup_answer_release(&answer);
+  range.etag = RTSUP_LITERAL("0000000000000001");
+  EXPECT_EQ(rtsup_state_read_part(component, key, &range, nullptr, nullptr), RTSUP_ABORTED);
+  EXPECT_EQ(rtsup_state_upload_begin(component, key, 1, nullptr, nullptr, nullptr),
+            RTSUP_INVALID_ARGUMENT);
+}
+
 }  // namespace rtsup::test

@@ -6,5 +6,6 @@ namespace rtsup::test {
 
 void write_and_read_more_than_a_payload();
 void end_as_the_callback_says();
+void send_and_read_part_after_part();
 
 }  // namespace rtsup::test

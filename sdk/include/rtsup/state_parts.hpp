@@ -87,9 +87,12 @@ Result<std::string> write_value(const State& state, std::string_view key, uint64
   Entry answer;
   detail::PartCallback<std::remove_reference_t<Source>> callback{source};
   const rtsup_state_write how = write.raw();
-  const int code =
-      rtsup_state_write_parts(state.name(), detail::raw(key), bytes, &decltype(callback)::source,
-                              &callback, &how, detail::RawOptions(options).get(), answer.raw());
+  auto from = RTSUP_INIT(rtsup_source);
+  from.bytes = bytes;
+  from.fill = &decltype(callback)::source;
+  from.context = &callback;
+  const int code = rtsup_state_write_parts(state.name(), detail::raw(key), &from, &how,
+                                           detail::RawOptions(options).get(), answer.raw());
   if (!callback.status.ok()) {
     return callback.status;
   }
