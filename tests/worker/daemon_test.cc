@@ -20,7 +20,6 @@ namespace rtsup::test {
 namespace {
 
 using abi::LaunchVerb;
-using std::chrono::milliseconds;
 
 constexpr const char* kSubject = RTSUP_BUILD_DIR "/test-bin/launch_subject";
 
@@ -104,7 +103,7 @@ void expect_all_gone_with_it(const Doomed& doomed, size_t processes) {
   ::kill(doomed.supervisor, SIGKILL);
   ::waitpid(doomed.supervisor, nullptr, 0);
   for (const sys::Pidfd& process : watched) {
-    EXPECT_TRUE(is_gone_within(process, milliseconds(1000)));
+    EXPECT_TRUE(is_gone_soon(process));
   }
 }
 
@@ -171,7 +170,7 @@ TEST_F(MonitorProcessTest, WritesWhatWorkersPrintUnderItsOwnFilter) {
   send(abi::MonitorCommandVerb::kForget, 3, {});
   // The monitor ends when the link does, so its end says that everything before was done.
   link_.first.reset();
-  ASSERT_TRUE(is_gone_within(driver_.process(), milliseconds(10'000)));
+  ASSERT_TRUE(is_gone_soon(driver_.process()));
   abi::LogFrame frame{};
   ASSERT_EQ(::pread(log.get(), &frame, sizeof frame, 0), static_cast<ssize_t>(sizeof frame));
   EXPECT_EQ(frame.worker, 3U);
@@ -197,12 +196,12 @@ TEST_F(MonitorProcessTest, ReportsTheForbiddenCallOfARealWorker) {
   EXPECT_EQ(report.arguments[0], 0xffffffffU);
   EXPECT_EQ(report.pid, worker.process_pid());
   ASSERT_TRUE(worker.init().send_signal(SIGKILL));
-  EXPECT_TRUE(is_gone_within(worker.process(), milliseconds(1000)));
+  EXPECT_TRUE(is_gone_soon(worker.process()));
 }
 
 TEST_F(MonitorProcessTest, EndsWellWithTheLink) {
   link_.first.reset();
-  EXPECT_TRUE(is_gone_within(driver_.process(), milliseconds(10'000)));
+  EXPECT_TRUE(is_gone_soon(driver_.process()));
 }
 
 }  // namespace

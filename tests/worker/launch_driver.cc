@@ -199,7 +199,7 @@ LaunchDriver::~LaunchDriver() {
     }
   }
   if (process_) {
-    EXPECT_TRUE(is_gone_within(process_, std::chrono::seconds(1)));
+    EXPECT_TRUE(is_gone_soon(process_));
   }
 }
 
@@ -452,10 +452,10 @@ std::string namespace_of(pid_t pid, const std::string& kind) {
   return ::readlink(path.c_str(), target, sizeof target - 1) < 0 ? "" : target;
 }
 
-bool is_gone_within(const sys::Pidfd& process, std::chrono::milliseconds limit) {
+bool is_gone_soon(const sys::Pidfd& process) {
   // A pidfd is readable once its process has ended, whoever its parent is.
   pollfd watched{.fd = process.fd(), .events = POLLIN, .revents = 0};
-  return ::poll(&watched, 1, static_cast<int>(limit.count())) > 0;
+  return ::poll(&watched, 1, kPatienceMs) > 0;
 }
 
 }  // namespace rtsup::test

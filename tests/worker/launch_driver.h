@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -144,7 +143,7 @@ class LaunchDriver {
 // One line of /proc/PID/status, such as "CapEff"; empty when the process is gone.
 std::string status_line(pid_t pid, const std::string& name);
 std::string namespace_of(pid_t pid, const std::string& kind);
-// Waits (bounded) until no process has that number any more.
-bool is_gone_within(const sys::Pidfd& process, std::chrono::milliseconds limit);
+// Waits (bounded, for a loaded machine) until the process has ended.
+bool is_gone_soon(const sys::Pidfd& process);
 
 }  // namespace rtsup::test

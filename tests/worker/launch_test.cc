@@ -17,7 +17,6 @@ namespace rtsup::test {
 namespace {
 
 using abi::LaunchVerb;
-using std::chrono::milliseconds;
 using testing::IsEmpty;
 using testing::Not;
 
@@ -198,7 +197,7 @@ TEST(LaunchTest, KillingInitEndsTheWholeTree) {
   ASSERT_TRUE(driver.init().send_signal(SIGKILL));
   // Every process of the tree holds standard output: its end is the end of all of them.
   EXPECT_EQ(driver.output(), "");
-  EXPECT_TRUE(is_gone_within(driver.process(), milliseconds(1000)));
+  EXPECT_TRUE(is_gone_soon(driver.process()));
 }
 
 TEST(LaunchTest, WorkerEndsWhenTheSupervisorsEndsAreClosed) {
@@ -206,8 +205,8 @@ TEST(LaunchTest, WorkerEndsWhenTheSupervisorsEndsAreClosed) {
   ASSERT_TRUE(driver.run_program(program_plan(kSubject, {"tree"})));
   EXPECT_EQ(driver.line(), "tree=up");
   driver.abandon();
-  EXPECT_TRUE(is_gone_within(driver.init(), milliseconds(1000)));
-  EXPECT_TRUE(is_gone_within(driver.process(), milliseconds(1000)));
+  EXPECT_TRUE(is_gone_soon(driver.init()));
+  EXPECT_TRUE(is_gone_soon(driver.process()));
 }
 
 TEST(LaunchTest, AbandonedBeforeGoEnds) {
@@ -215,7 +214,7 @@ TEST(LaunchTest, AbandonedBeforeGoEnds) {
   driver.start(program_plan(kSubject, {"wait"}));
   ASSERT_TRUE(driver.await(LaunchVerb::kParked));
   driver.abandon();
-  EXPECT_TRUE(is_gone_within(driver.process(), milliseconds(1000)));
+  EXPECT_TRUE(is_gone_soon(driver.process()));
 }
 
 TEST(LaunchTest, ViolationArrivesAsNotification) {
