@@ -4,6 +4,7 @@
 #include "abi/operation.h"
 #include "sdk/channel_transport.h"
 #include "sdk/client.h"
+#include "sys/clock.h"
 
 namespace rtsup::sdk {
 
@@ -21,6 +22,7 @@ void ChannelTransport::open_group(const Event& event) noexcept {
     return;
   }
   *free = {.event = event, .window = table->window(), .count = count};
+  free->statuses.fill(static_cast<uint8_t>(Status::kUnknown));
   opened_ = &*free;
   // Relaxed: a figure, changed by this thread alone.
   events_taken_.store(events_taken_.load(std::memory_order_relaxed) + count - 1,
@@ -47,6 +49,8 @@ bool ChannelTransport::take_message(Event& event) noexcept {
   event = group.event;
   event.opcode = abi::op::kEventMessage;
   event.lease = 0;
+  const uint64_t now = static_cast<uint64_t>(sys::monotonic_ns());
+  event.timeout_ns = event.context.deadline_ns - std::min(now, event.context.deadline_ns);
   event.group = static_cast<uint16_t>(&group - groups_.data() + 1);
   event.item = static_cast<uint16_t>(item);
   event.metadata = resolve(epoch, {group.window, place.table_offset(), place.table_length(), 0});
@@ -57,6 +61,7 @@ bool ChannelTransport::take_message(Event& event) noexcept {
 // Those of the group that was opened and that the function has not begun.
 void ChannelTransport::drop_messages() noexcept {
   MessageGroup& group = *std::exchange(opened_, nullptr);
+  group.is_whole = false;
   group.done += group.count - group.next;
   if (group.done == group.count) {
     end_group(group);

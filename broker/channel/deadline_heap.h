@@ -48,7 +48,7 @@ class DeadlineHeap {
   [[nodiscard]] size_t capacity() const noexcept { return heap_.capacity(); }
   void arm(Deadline& deadline, uint64_t when_ns) {
     disarm(deadline);
-    deadline.when_ns_ = when_ns;
+    deadline.when_ns_ = when_ns < earliest_ns_ ? earliest_ns_ : when_ns;
     deadline.position_ = heap_.size();
     heap_.push_back(&deadline);
     rise(deadline.position_);
@@ -71,16 +71,18 @@ class DeadlineHeap {
   [[nodiscard]] uint64_t next_ns() const noexcept {
     return heap_.empty() ? kNever : heap_.front()->when_ns_;
   }
-  // Runs what is due, but what is armed meanwhile for the same time only at the next call. True
-  // when something ran.
+  // Runs what is due, but what is armed meanwhile not before the next call, so that work can be
+  // split by arming again. True when something ran.
   bool run_due(uint64_t now_ns) {
     bool ran = false;
-    for (size_t left = heap_.size(); left > 0 && next_ns() <= now_ns; --left) {
+    earliest_ns_ = now_ns + 1;
+    while (next_ns() <= now_ns) {
       Deadline& due = *heap_.front();
       disarm(due);
       due.expired();
       ran = true;
     }
+    earliest_ns_ = 0;
     return ran;
   }
 
@@ -112,6 +114,7 @@ class DeadlineHeap {
 
   std::vector<Deadline*> heap_;
   size_t reserved_ = 0;
+  uint64_t earliest_ns_ = 0;  // while run_due() runs
 };
 
 }  // namespace rtsup::broker::channel

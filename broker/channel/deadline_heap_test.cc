@@ -49,6 +49,37 @@ TEST(DeadlineHeapTest, WhatIsNotDueStays) {
   heap.disarm(late);
 }
 
+// Whatever else is armed: work that is split by arming again is done once a turn.
+TEST(DeadlineHeapTest, WhatIsArmedMeanwhileWaitsForTheNextCall) {
+  struct Again final : Deadline {
+    void expired() override {
+      ++count;
+      heap->arm(*this, 1000);
+    }
+    DeadlineHeap* heap = nullptr;
+    int count = 0;
+  };
+  struct Far final : Deadline {
+    void expired() override {}
+  };
+  DeadlineHeap heap;
+  std::array<Far, 100> far;
+  for (Far& one : far) {
+    heap.arm(one, 1'000'000);
+  }
+  Again again;
+  again.heap = &heap;
+  heap.arm(again, 1000);
+  for (int turn = 1; turn <= 3; ++turn) {
+    EXPECT_TRUE(heap.run_due(1000 + static_cast<uint64_t>(turn)));
+    EXPECT_EQ(again.count, turn);
+  }
+  heap.disarm(again);
+  for (Far& one : far) {
+    heap.disarm(one);
+  }
+}
+
 TEST(DeadlineHeapTest, OwnersThatComeAndGoDoNotMakeItGrow) {
   DeadlineHeap heap;
   heap.reserve_more(100);

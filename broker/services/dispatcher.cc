@@ -22,6 +22,22 @@ bool is_fetched_for(const Call& call) noexcept {
   }
 }
 
+// Of what is not fetched: said before all of it is copied to another shard.
+abi::Reason too_long(const Call& call) noexcept {
+  const size_t size = call.payload().size();
+  switch (call.operation().opcode) {
+    case abi::op::kStateBulkSet:
+      return size > kBulkValueBytesMax ? abi::Reason::kValueTooLarge : abi::Reason::kNone;
+    case abi::op::kInvokeCall:
+    case abi::op::kPubsubPublish:
+      return size > kPassedAtOnceMax ? abi::Reason::kPayloadTooLarge : abi::Reason::kNone;
+    case abi::op::kStateUploadPart:
+      return abi::Reason::kUploadPartInvalid;
+    default:
+      return abi::Reason::kPayloadTooLarge;
+  }
+}
+
 }  // namespace
 
 void Dispatcher::handle(Call& call) {
@@ -37,7 +53,12 @@ void Dispatcher::handle_long(Call& call) {
   if (!check(call, decision) || !admit(call)) {
     return;
   }
-  const Fetch fetch = is_fetched_for(call) ? call.fetch_payload() : Fetch::kNotNeeded;
+  const bool is_fetched = is_fetched_for(call);
+  if (const abi::Reason reason = is_fetched ? abi::Reason::kNone : too_long(call);
+      reason != abi::Reason::kNone) {
+    return answer_failure(call, parts_.builder, reason);
+  }
+  const Fetch fetch = is_fetched ? call.fetch_payload() : Fetch::kNotNeeded;
   if (fetch == Fetch::kNoMemory) {
     return answer_failure(call, parts_.builder, abi::Reason::kNoMemory, kRetryAfterMs);
   }

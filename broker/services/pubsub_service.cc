@@ -242,12 +242,14 @@ bool PubsubService::deliver_group(FunctionIndex subscriber, PubsubBus& bus, Deli
     const BusMessage& message = group->deliveries[i].message;
     items[i] = {message.table.bytes(), message.payload.bytes()};
   }
+  ++open_groups_;
   if (endpoint.send_group({.items = std::span(items).first(group->count),
                            .memory = group->deliveries[0].message.payload.memory(),
                            .deadline_ns = deadline_of(subscriber)},
                           *group)) {
     return true;
   }
+  --open_groups_;
   for (size_t i = group->count; i > 0; --i) {
     bus.settle(group->deliveries[i - 1], Settled::kPutBack);
   }
@@ -286,6 +288,7 @@ void PubsubService::settle_one(PubsubBus& bus, const Delivery& delivery, Status 
 // What the worker says less of than there is was not acknowledged.
 void PubsubService::PendingGroup::answered(Status status, std::span<const std::byte> metadata,
                                            const Payload& /*payload*/) {
+  --service_->open_groups_;
   if (service_->closed_) {
     return;
   }

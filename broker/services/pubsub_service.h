@@ -62,7 +62,7 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
   void pause() noexcept { paused_ = true; }
   void resume();
   // Deliveries under way.
-  size_t pending() const noexcept { return pending_.taken() + groups_.taken(); }
+  size_t pending() const noexcept { return pending_.taken() + open_groups_; }
   const TopicRegions& regions() const noexcept { return regions_; }
 
  private:
@@ -127,6 +127,7 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
   TopicRegions regions_;
   Pool<Pending> pending_;
   Pool<PendingGroup> groups_;
+  size_t open_groups_ = 0;        // that nobody has answered; others only hold their memory
   std::vector<std::byte> table_;  // the event under construction; reserved once
   bool closed_ = false;
   bool paused_ = false;

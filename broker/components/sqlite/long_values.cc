@@ -43,9 +43,10 @@ Result<void> LongValues::prepare(Database& database) {
   RTSUP_ASSIGN(drop_, database.prepare("UPDATE long_value SET state = 2 WHERE id = ?1"));
   RTSUP_ASSIGN(drop_ended_,
                database.prepare("UPDATE long_value SET state = 2 WHERE id IN (SELECT value FROM"
-                                " (SELECT value FROM state WHERE expires_unix_ms > 0 AND"
-                                " expires_unix_ms <= ?1 ORDER BY expires_unix_ms LIMIT 500)"
-                                " WHERE typeof(value) = 'integer')"));
+                                " (SELECT CASE typeof(value) WHEN 'integer' THEN value END AS value"
+                                " FROM state WHERE expires_unix_ms > 0 AND expires_unix_ms <= ?1"
+                                " ORDER BY expires_unix_ms, rowid LIMIT 500)"
+                                " WHERE value IS NOT NULL)"));
   RTSUP_ASSIGN(drop_uploads_, database.prepare("UPDATE long_value SET state = 2 WHERE state = 0"));
   RTSUP_ASSIGN(find_left_, database.prepare("SELECT id FROM long_value WHERE state = 2 LIMIT 1"));
   RTSUP_ASSIGN(remove_parts_,
@@ -86,6 +87,11 @@ int LongValues::abort(int64_t id) {
   return abort_.run();
 }
 
+void LongValues::abort_later(int64_t id) {
+  has_leavings_ = true;
+  aborted_.push_back(id);
+}
+
 int LongValues::drop(int64_t id) {
   has_leavings_ = true;
   drop_.bind(1, id);
@@ -114,15 +120,23 @@ void LongValues::collect(Database& database) {
   if (code == SQLITE_OK) {
     code = database.run("COMMIT");
   }
-  if (code != SQLITE_OK) {
-    has_leavings_ = false;  // with the next thing that is left, or at the next start
-    if (database.in_transaction()) {
-      (void)database.run("ROLLBACK");
-    }
+  is_failing_ = code != SQLITE_OK;
+  if (!is_failing_) {
+    aborted_.clear();
+    return;
+  }
+  has_leavings_ = true;
+  if (database.in_transaction()) {
+    (void)database.run("ROLLBACK");
   }
 }
 
 int LongValues::collect_some(Database& database) {
+  for (const int64_t id : aborted_) {
+    if (const int code = abort(id); code != SQLITE_OK) {
+      return code;
+    }
+  }
   int64_t id = 0;
   {
     const ResetAtEnd reset(find_left_);

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "broker/components/sqlite/database.h"
 
@@ -33,8 +34,9 @@ class LongValues {
   int begin(Database& database, uint64_t size, int64_t& id);
   int put(Database& database, int64_t row, std::span<const std::byte> bytes, bool& found);
   int keep(Database& database, int64_t id, bool& found);
-  // An upload that is given up: nothing else.
+  // An upload that is given up: nothing else. What fails is tried again by collect().
   int abort(int64_t id);
+  void abort_later(int64_t id);
   // The value of a row of `state` that is replaced or deleted.
   int drop(int64_t id);
   int drop_ended(int64_t now_unix_ms);
@@ -43,6 +45,8 @@ class LongValues {
   int drop_uploads();
   // Whether there may be parts to remove.
   [[nodiscard]] bool has_leavings() const noexcept { return has_leavings_; }
+  // It failed the last time: not at once again.
+  [[nodiscard]] bool is_failing() const noexcept { return is_failing_; }
   // Removes some, in a transaction of its own.
   void collect(Database& database);
   void close() noexcept;
@@ -55,6 +59,8 @@ class LongValues {
       remove_parts_, remove_;
   bool is_ready_ = false;
   bool has_leavings_ = false;
+  bool is_failing_ = false;
+  std::vector<int64_t> aborted_;  // and not yet marked in the file
 };
 
 }  // namespace rtsup::broker::sqlite

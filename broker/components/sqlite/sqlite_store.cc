@@ -105,7 +105,7 @@ void SqliteStore::write(std::span<const StateWrite> writes, StateWriteSink& sink
 
 milliseconds SqliteStore::patience() const {
   if (writer_.has_leavings()) {
-    return milliseconds{0};
+    return writer_.is_failing() ? kRemoveInterval : milliseconds{0};
   }
   const int64_t end_ms = writer_.next_end_unix_ms();
   return end_ms == 0

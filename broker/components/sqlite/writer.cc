@@ -48,11 +48,10 @@ Result<Writer> Writer::open(const std::string& path, const std::string& vfs, Mig
           " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (key) DO UPDATE SET value = ?2, etag = ?3,"
           " expires_unix_ms = ?4, content_type = ?5"));
   RTSUP_ASSIGN(writer.erase_, database.prepare("DELETE FROM state WHERE key = ?1"));
-  RTSUP_ASSIGN(
-      writer.remove_ended_,
-      database.prepare(
-          "DELETE FROM state WHERE rowid IN (SELECT rowid FROM state WHERE"
-          " expires_unix_ms > 0 AND expires_unix_ms <= ?1 ORDER BY expires_unix_ms LIMIT 500)"));
+  RTSUP_ASSIGN(writer.remove_ended_,
+               database.prepare("DELETE FROM state WHERE rowid IN (SELECT rowid FROM state WHERE"
+                                " expires_unix_ms > 0 AND expires_unix_ms <= ?1"
+                                " ORDER BY expires_unix_ms, rowid LIMIT 500)"));
   RTSUP_ASSIGN(writer.next_end_,
                database.prepare("SELECT expires_unix_ms FROM state WHERE expires_unix_ms > 0"
                                 " ORDER BY expires_unix_ms LIMIT 1"));
@@ -82,6 +81,9 @@ void Writer::commit(std::span<RequestPtr> group) {
   for (const RequestPtr& request : group) {
     request->failure =
         failure.in_commit && reason == Reason::kStoreUnavailable ? Reason::kOutcomeUnknown : reason;
+    if (request->stream != nullptr && request->stream->kind == StreamRequest::Kind::kAbort) {
+      long_values_.abort_later(request->stream->row);
+    }
   }
 }
 
@@ -134,7 +136,9 @@ int Writer::apply(Request& request) {
 int Writer::apply_stream(Request& request) {
   StreamRequest& stream = *request.stream;
   stream.result = {};
-  if (!long_values_.is_ready()) {
+  // Until those of the broker before are dropped, one more would be taken for one of them.
+  const bool is_early = must_drop_uploads_ && stream.kind == StreamRequest::Kind::kBegin;
+  if (!long_values_.is_ready() || is_early) {
     stream.result.reason = Reason::kStoreUnavailable;
     return SQLITE_OK;
   }
@@ -219,6 +223,9 @@ int Writer::store(const OwnedWrite& owned, StateOutcome& outcome) {
 }
 
 void Writer::remove_ended(int64_t now_unix_ms) {
+  if (must_drop_uploads_ && !long_values_.is_ready()) {
+    (void)long_values_.open(database_);  // the broker before may have made the first ones
+  }
   // A failure is tried again next time; readers do not see what has ended anyway.
   int code = run_once(begin_);
   if (code == SQLITE_OK && long_values_.is_ready()) {
@@ -235,6 +242,13 @@ void Writer::remove_ended(int64_t now_unix_ms) {
     database_.run("ROLLBACK");
   }
   find_next_end();
+}
+
+// Not while another broker may still write: it does so itself.
+void Writer::collect() {
+  if (!must_drop_uploads_) {
+    long_values_.collect(database_);
+  }
 }
 
 void Writer::find_next_end() {

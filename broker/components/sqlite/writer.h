@@ -29,8 +29,11 @@ class Writer {
   // Removes what has ended, a bounded number at a time.
   void remove_ended(int64_t now_unix_ms);
   // Parts of values that nobody has any more are removed a few at a time.
-  [[nodiscard]] bool has_leavings() const noexcept { return long_values_.has_leavings(); }
-  void collect() { long_values_.collect(database_); }
+  [[nodiscard]] bool has_leavings() const noexcept {
+    return !must_drop_uploads_ && long_values_.has_leavings();
+  }
+  [[nodiscard]] bool is_failing() const noexcept { return long_values_.is_failing(); }
+  void collect();
   // Moves the log into the database file, so that the next start need not.
   void close();
 
