@@ -141,6 +141,14 @@ void put_fields(HandoverWriter& writer, HandoverKind kind, Script& script) {
       writer.u64(script.byte());
       writer.i64(script.below(4) == 0 ? static_cast<int64_t>(script.u64()) : 0);
       return writer.bytes(Bytes(script.u16()));
+    case HandoverKind::kLongEntry:
+      writer.text(word(script) + std::to_string(script.byte()));
+      writer.text(word(script));
+      writer.u64(script.byte());
+      writer.i64(script.below(4) == 0 ? static_cast<int64_t>(script.u64()) : 0);
+      return writer.u64(script.below(8) == 0 ? script.u64() : script.u16());
+    case HandoverKind::kPart:
+      return writer.bytes(Bytes(script.u16()));
     case HandoverKind::kBus:
       writer.u64(script.u64());
       return writer.u64(script.u64());
