@@ -67,15 +67,17 @@ class Reader {
     if (flatbuffers::IsScalar(element)) {
       return bytes(all->Data(), all->size() * flatbuffers::GetTypeSize(element));
     }
+    if (element == BaseType::Obj && schema_.objects()->Get(type.index())->is_struct()) {
+      return bytes(all->Data(), all->size() * schema_.objects()->Get(type.index())->bytesize());
+    }
     for (flatbuffers::uoffset_t i = 0; i < all->size(); ++i) {
       if (element == BaseType::String) {
         text(flatbuffers::GetAnyVectorElemPointer<const String>(all, i));
         continue;
       }
       RTSUP_REQUIRE(element == BaseType::Obj, "a type that TableWalk can not read");
-      const reflection::Object& shape = *schema_.objects()->Get(type.index());
-      RTSUP_REQUIRE(!shape.is_struct(), "a type that TableWalk can not read");
-      table(shape, *flatbuffers::GetAnyVectorElemPointer<const Table>(all, i));
+      table(*schema_.objects()->Get(type.index()),
+            *flatbuffers::GetAnyVectorElemPointer<const Table>(all, i));
     }
   }
 
