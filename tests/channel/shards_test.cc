@@ -7,17 +7,12 @@
 #include <optional>
 #include <thread>
 
-#include "broker/link/broker.h"
 #include "broker/testing/tables.h"
-#include "broker/testing/temp_folder.h"
 #include "schemas/base_generated.h"
 #include "schemas/plan_generated.h"
 #include "schemas/pubsub_generated.h"
 #include "schemas/session_generated.h"
-#include "sdk/channel_transport.h"
-#include "sdk/host.h"
-#include "sys/socket.h"
-#include "tests/channel/one_mapping.h"
+#include "tests/channel/whole_broker.h"
 #include "tests/support/calls.h"
 
 namespace rtsup {
@@ -130,62 +125,17 @@ class Instance {
 
 class ShardsTest : public ::testing::TestWithParam<uint32_t> {
  protected:
-  void SetUp() override {
-    const sys::SealedMemfd plan = PlanBuilder().build(GetParam());
-    broker_ =
-        std::move(*broker::Broker::open(sockets_.first.get(), std::move(*sys::duplicate(plan.fd())),
-                                        folder_.path(), broker::Broker::Role::kFirst));
-    thread_ = std::thread([this] { EXPECT_TRUE(broker_->run()); });
-    EXPECT_EQ(next().verb, abi::LinkReportVerb::kServing);
-  }
-  void TearDown() override {
-    tell(abi::LinkCommandVerb::kShutdown, 0, 10'000);
-    thread_.join();
-    broker_.reset();
-  }
-  void tell(abi::LinkCommandVerb verb, uint32_t session, uint64_t number = 0) {
-    abi::LinkCommand command{};
-    command.magic = abi::kLinkMagic;
-    command.verb = verb;
-    command.session = session;
-    command.number = number;
-    ASSERT_TRUE(sys::send_record(sockets_.second.get(), command));
-  }
-  abi::LinkReport next() {
-    for (;;) {
-      abi::LinkReport report{};
-      auto received = sys::receive_record(sockets_.second.get(), report, 1, sys::Wait::kYes);
-      EXPECT_TRUE(received);
-      if (!received || report.verb != abi::LinkReportVerb::kJoined) {
-        return report;
-      }
-    }
-  }
+  void SetUp() override { base_.start(PlanBuilder().build(GetParam())); }
+  void TearDown() override { base_.stop(); }
   std::unique_ptr<sdk::ChannelTransport> attach(
       uint32_t function, abi::PrincipalKind kind = abi::PrincipalKind::kFunction) {
-    sys::SocketPair pair = sys::create_seqpacket_pair().value();
-    abi::LinkCommand command{};
-    command.magic = abi::kLinkMagic;
-    command.verb = abi::LinkCommandVerb::kAttach;
-    command.session = ++sessions_;
-    command.function = function;
-    command.principal = kind;
-    command.epoch = 1;
-    const int fd = pair.first.get();
-    EXPECT_TRUE(sys::send_record(sockets_.second.get(), command, std::span(&fd, 1)));
-    EXPECT_EQ(next().verb, abi::LinkReportVerb::kAttached);
-    auto regions = sdk::Regions::attach(std::move(pair.second), host::kAttachTimeoutNs);
-    EXPECT_TRUE(regions);
-#ifdef __SANITIZE_THREAD__
-    testing::use_one_mapping(*regions);
-#endif
-    return sdk::ChannelTransport::create(std::move(*regions));
+    return base_.attach(function, kind);
   }
   std::unique_ptr<Instance> start(uint32_t function, const char* name) {
     auto transport = attach(function);
     const auto ready = make_table([](auto& b) { return abi::CreateSessionReadyRequest(b); });
     EXPECT_EQ(call(*transport, abi::op::kSessionReady, ready).status, Status::kOk);
-    EXPECT_EQ(next().verb, abi::LinkReportVerb::kReady);
+    EXPECT_EQ(base_.next().verb, abi::LinkReportVerb::kReady);
     return std::make_unique<Instance>(std::move(transport), name);
   }
   static void subscribe(sdk::Transport& base) {
@@ -196,14 +146,10 @@ class ShardsTest : public ::testing::TestWithParam<uint32_t> {
   // Ends the instance as its worker's death does.
   void end(std::unique_ptr<Instance>& instance, uint32_t session) {
     instance.reset();
-    tell(abi::LinkCommandVerb::kDetach, session);
+    base_.tell(abi::LinkCommandVerb::kDetach, session);
   }
 
-  broker::testing::TempFolder folder_;
-  sys::SocketPair sockets_ = sys::create_seqpacket_pair().value();
-  std::unique_ptr<broker::Broker> broker_;
-  std::thread thread_;
-  uint32_t sessions_ = 0;
+  testing::WholeBroker base_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Shards, ShardsTest, ::testing::Values(1, 2, 3),
@@ -282,7 +228,7 @@ TEST_P(ShardsTest, WhoHasNoInstanceIsDownForEverybody) {
   const auto cart = start(kCart, "cart");
   EXPECT_EQ(invoke(cart->base(), "stock", "1").reason, "FUNCTION_DOWN");
   auto stock = start(kStock, "stock");
-  const uint32_t session = sessions_;
+  const uint32_t session = base_.sessions();
   EXPECT_EQ(invoke(cart->base(), "stock", "1").data, "stock:1");
   end(stock, session);
   // The session goes when the other shard has heard of it.
@@ -339,9 +285,9 @@ TEST_P(ShardsTest, NothingIsLostOrMixedUpUnderLoad) {
   for (int i = 0; i < 20; ++i) {
     EXPECT_EQ(call(*cli, abi::op::kBaseUsage, broker::testing::usage_table()).status, Status::kOk);
     auto guest = attach(i % 2 == 0 ? kOrders : kPricing);
-    const uint32_t session = sessions_;
+    const uint32_t session = base_.sessions();
     guest.reset();
-    tell(abi::LinkCommandVerb::kDetach, session);
+    base_.tell(abi::LinkCommandVerb::kDetach, session);
   }
   for (std::thread& thread : threads) {
     thread.join();
@@ -363,7 +309,7 @@ TEST_P(ShardsTest, TheEndWaitsForWhatIsUnderWay) {
   }
   cart->base().flush();
   EXPECT_EQ(get(cart->base(), "fast", "none").status, Status::kOk) << "all were taken up";
-  tell(abi::LinkCommandVerb::kShutdown, 0, 10'000);
+  base_.tell(abi::LinkCommandVerb::kShutdown, 0, 10'000);
   for (const sdk::Begun& one : begun) {
     const sdk::Answer answer = cart->base().await(one.handle);
     EXPECT_EQ(answer.status, Status::kOk);

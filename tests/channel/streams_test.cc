@@ -2,19 +2,12 @@
 // end, a worker that keeps to no order at the other.
 #include <gtest/gtest.h>
 
-#include <thread>
-
-#include "broker/link/broker.h"
 #include "broker/testing/stream_tables.h"
-#include "broker/testing/temp_folder.h"
 #include "schemas/plan_generated.h"
 #include "schemas/session_generated.h"
-#include "sdk/channel_transport.h"
 #include "sdk/client.h"
-#include "sdk/host.h"
-#include "sys/socket.h"
-#include "tests/channel/one_mapping.h"
 #include "tests/channel/streams_use.h"
+#include "tests/channel/whole_broker.h"
 #include "tests/support/calls.h"
 
 namespace rtsup {
@@ -64,56 +57,13 @@ struct Setup {
 
 class StreamsTest : public ::testing::TestWithParam<Setup> {
  protected:
-  void SetUp() override {
-    const sys::SealedMemfd plan = base_plan(GetParam().shards, GetParam().type);
-    broker_ =
-        std::move(*broker::Broker::open(sockets_.first.get(), std::move(*sys::duplicate(plan.fd())),
-                                        folder_.path(), broker::Broker::Role::kFirst));
-    thread_ = std::thread([this] { EXPECT_TRUE(broker_->run()); });
-    EXPECT_EQ(next().verb, abi::LinkReportVerb::kServing);
-  }
+  void SetUp() override { base_.start(base_plan(GetParam().shards, GetParam().type)); }
   void TearDown() override {
     sdk::set_transport(nullptr);
-    tell(abi::LinkCommandVerb::kShutdown, 0, 10'000);
-    thread_.join();
-    broker_.reset();
-  }
-  void tell(abi::LinkCommandVerb verb, uint32_t session, uint64_t number = 0) {
-    abi::LinkCommand command{};
-    command.magic = abi::kLinkMagic;
-    command.verb = verb;
-    command.session = session;
-    command.number = number;
-    ASSERT_TRUE(sys::send_record(sockets_.second.get(), command));
-  }
-  abi::LinkReport next() {
-    for (;;) {
-      abi::LinkReport report{};
-      auto received = sys::receive_record(sockets_.second.get(), report, 1, sys::Wait::kYes);
-      EXPECT_TRUE(received);
-      if (!received || report.verb != abi::LinkReportVerb::kJoined) {
-        return report;
-      }
-    }
+    base_.stop();
   }
   std::unique_ptr<sdk::ChannelTransport> attach(uint32_t function) {
-    sys::SocketPair pair = sys::create_seqpacket_pair().value();
-    abi::LinkCommand command{};
-    command.magic = abi::kLinkMagic;
-    command.verb = abi::LinkCommandVerb::kAttach;
-    command.session = ++sessions_;
-    command.function = function;
-    command.principal = abi::PrincipalKind::kFunction;
-    command.epoch = 1;
-    const int fd = pair.first.get();
-    EXPECT_TRUE(sys::send_record(sockets_.second.get(), command, std::span(&fd, 1)));
-    EXPECT_EQ(next().verb, abi::LinkReportVerb::kAttached);
-    auto regions = sdk::Regions::attach(std::move(pair.second), host::kAttachTimeoutNs);
-    EXPECT_TRUE(regions);
-#ifdef __SANITIZE_THREAD__
-    testing::use_one_mapping(*regions);
-#endif
-    return sdk::ChannelTransport::create(std::move(*regions));
+    return base_.attach(function);
   }
   static uint64_t begin(sdk::Transport& base, const std::string& key, uint64_t size) {
     const sdk::Answer answer = base.call(
@@ -133,11 +83,7 @@ class StreamsTest : public ::testing::TestWithParam<Setup> {
     return call(base, abi::op::kStateUploadCommit, upload_commit_table(key, token));
   }
 
-  broker::testing::TempFolder folder_;
-  sys::SocketPair sockets_ = sys::create_seqpacket_pair().value();
-  std::unique_ptr<broker::Broker> broker_;
-  std::thread thread_;
-  uint32_t sessions_ = 0;
+  testing::WholeBroker base_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Bases, StreamsTest,
@@ -213,7 +159,7 @@ TEST_P(StreamsTest, WorkersThatDieInTheMiddleLeaveNothing) {
       upload_part_table("key", 12345, 0), upload_commit_table("key", 0)};
   for (int round = 0; round < 12; ++round) {
     auto rogue = attach(round % 2 == 0 ? kHome : kFirst);
-    const uint32_t session = sessions_;
+    const uint32_t session = base_.sessions();
     uint64_t token = 0;
     // What the ones before had may still be on its way out.
     while (token == 0) {
@@ -230,7 +176,7 @@ TEST_P(StreamsTest, WorkersThatDieInTheMiddleLeaveNothing) {
     rogue->flush();
     EXPECT_EQ(test::get(*victim, "store", "kept").data, "value");
     rogue.reset();
-    tell(abi::LinkCommandVerb::kDetach, session);
+    base_.tell(abi::LinkCommandVerb::kDetach, session);
   }
   const std::string value = varied(100 * kUploadPartBytes, 7);
   uint64_t token = 0;
