@@ -425,6 +425,7 @@ TEST_F(PubsubGroupTest, ItsBytesStayUntilTheWorkerReadsThemNoLonger) {
   const auto bytes = mail_.groups.front().first;
   const auto memory = mail_.groups.front().memory;  // else it goes with its last message
   sink->answered(Status::kDeadlineExceeded, {}, FakePayload());
+  EXPECT_EQ(service_.pending(), 0U) << "only its memory is held: nobody waits for it";
   const auto table = testing::make_table(
       [](auto& b) { return abi::CreatePubsubUnsubscribeRequestDirect(b, "bus", "orders"); });
   EXPECT_EQ(run(abi::op::kPubsubUnsubscribe, table, "", kMail.value).status, Status::kOk);

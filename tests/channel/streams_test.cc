@@ -148,6 +148,20 @@ TEST_P(StreamsTest, NobodyUsesWhatIsAnothersOrWhatIsNotGranted) {
   EXPECT_EQ(commit(*owner, "key", token).reason, "UPLOAD_UNKNOWN") << "replayed";
 }
 
+// More than any of these takes, and more than is copied at once.
+TEST_P(StreamsTest, PayloadsThatAreTooLongAreNamed) {
+  const auto base = attach(kFirst);
+  const std::string long_one(9 << 20, 'x');
+  const uint64_t token = begin(*base, "key", 3);
+  EXPECT_EQ(put(*base, "key", token, 0, long_one).reason, "UPLOAD_PART_INVALID");
+  EXPECT_EQ(call(*base, abi::op::kStateReadPart, read_part_table("key", 0, 9), long_one).reason,
+            "PAYLOAD_TOO_LARGE");
+  EXPECT_EQ(
+      call(*base, abi::op::kStateGet, broker::testing::get_table("store", "key"), long_one).reason,
+      "PAYLOAD_TOO_LARGE");
+  EXPECT_EQ(put(*base, "key", token, 0, "abc").status, Status::kOk) << "the upload is still there";
+}
+
 // A worker that begins all it can, sends what it can and dies, again and again: more in all than
 // the store holds. Whoever comes after it finds everything as before.
 TEST_P(StreamsTest, WorkersThatDieInTheMiddleLeaveNothing) {

@@ -1,10 +1,13 @@
 // Values in parts in the file: when the file changes its schema, what is left of whom, and that a
 // crash at any moment leaves a value whole or not at all.
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
+#include <chrono>
 #include <deque>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "broker/components/sqlite/sqlite_store.h"
 #include "broker/components/sqlite/state_file.h"
@@ -173,6 +176,66 @@ TEST_F(SqliteLongTest, WhatIsReplacedDeletedEndedOrAbortedLeavesNoParts) {
   }
   EXPECT_EQ(parts_in(path_), 6);
   EXPECT_EQ(number_in(path_, "SELECT count(*) FROM state"), 2) << "replaced and twice";
+}
+
+// Until its first write the broker before may still serve: what is left is that one's to remove.
+TEST_F(SqliteLongTest, ASuccessorRemovesNothingBeforeItWrites) {
+  {
+    const auto store = open(path_);
+    EXPECT_EQ(upload(*store, "key", varied(9 * kUploadPartBytes)).reason, abi::Reason::kNone);
+    EXPECT_EQ(set(*store, "key", "small").reason, abi::Reason::kNone);
+  }
+  const int64_t left = number_in(path_, "SELECT count(*) FROM part");
+  ASSERT_GT(left, 0);
+  auto writer = *sqlite::Writer::open(path_, "", sqlite::Migrate::kNo);
+  EXPECT_FALSE(writer.has_leavings());
+  writer.collect();
+  EXPECT_EQ(number_in(path_, "SELECT count(*) FROM part"), left);
+  writer.close();
+  EXPECT_EQ(parts_in(path_), 0);
+}
+
+// Its file had no such values when it started.
+TEST_F(SqliteLongTest, ASuccessorLosesNoPartsOfWhatEndsBeforeItWrites) {
+  const auto store = open(path_);
+  EXPECT_EQ(set(*store, "key", "v").reason, abi::Reason::kNone);
+  auto next = *sqlite::Writer::open(path_, "", sqlite::Migrate::kNo);
+  const int64_t soon = loops_.back().unix_ms() + 1000;
+  StreamAnswer begun;
+  store->begin_upload(kUploadPartBytes, begun);
+  wait(begun);
+  StreamAnswer part;
+  testing::ask_part(*store, begun.upload, 0, varied(kUploadPartBytes), part);
+  wait(part);
+  StreamAnswer committed;
+  store->commit_upload(begun.upload, {.key = "long", .expires_unix_ms = soon}, committed);
+  wait(committed);
+  ASSERT_EQ(committed.reason, abi::Reason::kNone);
+  next.remove_ended(soon);
+  EXPECT_EQ(number_in(path_, "SELECT count(*) FROM state"), 1);
+  next.close();
+  store->close();
+  EXPECT_EQ(parts_in(path_), 0);
+}
+
+// With a full disk an upload can not even be given up: it is once there is room.
+TEST_F(SqliteLongTest, AnAbortThatFailsIsTriedAgain) {
+  CrashVfs vfs("abort");
+  FakeLoop& loop = new_loop();
+  const auto store =
+      *SqliteStore::create({.path = path_, .vfs = vfs.name(), .queue = {}}, loop, loop);
+  StreamAnswer begun;
+  store->begin_upload(4, begun);
+  wait(begun);
+  vfs.fail_writes(SQLITE_FULL);
+  store->abort_upload(begun.upload);
+  EXPECT_EQ(set(*store, "key", "v").reason, abi::Reason::kStoreFull) << "it comes behind the abort";
+  vfs.fail_writes(SQLITE_OK);
+  const auto rows = [this] { return number_in(path_, "SELECT count(*) FROM long_value"); };
+  for (int i = 0; i < 1000 && rows() != 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(rows(), 0);
 }
 
 TEST_F(SqliteLongTest, ACommitThatIsRefusedChangesNothing) {
