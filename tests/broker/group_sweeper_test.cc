@@ -16,6 +16,7 @@ namespace rtsup::test {
 namespace {
 
 constexpr int kTriesMax = 300;
+constexpr int kNoTree = 3;
 
 bool is_any_there(const std::vector<std::string>& folders) {
   return std::ranges::any_of(
@@ -33,16 +34,20 @@ TEST(GroupSweeperTest, SweepsAfterAKilledTest) {
   if (test == 0) {
     const GroupSweeper sweeper(folders);
     auto tree = sys::CgroupTree::create(name, *mounts);
-    if (!tree || !tree->create_group("group", {}) || !is_any_there(folders)) {
-      ::_exit(1);  // nothing was made
+    if (!tree) {
+      ::_exit(kNoTree);
+    }
+    if (!tree->create_group("group", {}) || !is_any_there(folders)) {
+      ::_exit(1);
     }
     ::raise(SIGKILL);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(test, &status, 0), test);
-  if (WIFEXITED(status)) {
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNoTree) {
     GTEST_SKIP() << "no control group of its own";
   }
+  ASSERT_TRUE(WIFSIGNALED(status)) << "the groups were not made: " << status;
   for (int i = 0; i < kTriesMax && is_any_there(folders); ++i) {
     ::usleep(20'000);
   }
