@@ -63,16 +63,21 @@ if(RTSUP_SANITIZE)
   target_link_options(rtsup_sanitize INTERFACE -fsanitize=${RTSUP_SANITIZE})
 endif()
 
-# rtsup_add_library(name SOURCES ... [PUBLIC deps...] [PRIVATE deps...] [UNINSTRUMENTED])
+include(profile)
+
+# rtsup_add_library(name SOURCES ... [PUBLIC deps...] [PRIVATE deps...] [UNINSTRUMENTED] [TRAINED])
 # A static library rtsup_NAME with alias rtsup::NAME. Includes are written from the top of the tree: "abi/base/error.h".
 function(rtsup_add_library name)
-  cmake_parse_arguments(ARG "UNINSTRUMENTED" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ARG "UNINSTRUMENTED;TRAINED" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   add_library(rtsup_${name} STATIC ${ARG_SOURCES})
   add_library(rtsup::${name} ALIAS rtsup_${name})
   target_compile_options(rtsup_${name} PUBLIC ${RTSUP_INCLUDE_TOP})
   target_link_libraries(rtsup_${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} rtsup_options)
   if(NOT ARG_UNINSTRUMENTED)
     target_link_libraries(rtsup_${name} PRIVATE rtsup_sanitize)
+  endif()
+  if(ARG_TRAINED)
+    target_link_libraries(rtsup_${name} PRIVATE rtsup_trained)
   endif()
 endfunction()
 

@@ -8,7 +8,7 @@
 namespace rtsup::bench {
 
 struct CallerRequest {
-  std::string verb;  // get, set or publish
+  std::string verb;  // get, set, publish or mix
   uint64_t depth = 1;
   uint64_t calls = 0;
   size_t bytes = 0;

@@ -12,7 +12,7 @@
 namespace rtsup::bench {
 namespace {
 
-sys::SealedMemfd make_plan() {
+sys::SealedMemfd make_plan(Waiting waiting) {
   flatbuffers::FlatBufferBuilder b;
   const std::vector components = {plan::CreateComponentDirect(b, "memory", "state.memory"),
                                   plan::CreateComponentDirect(b, "bus", "pubsub.memory")};
@@ -22,14 +22,17 @@ sys::SealedMemfd make_plan() {
   const std::vector states = {plan::CreateStateGrantDirect(b, 0, &keys, &opcodes)};
   const std::vector publish = {plan::CreatePubsubGrantDirect(b, 1, &topics, nullptr)};
   const std::vector subscribe = {plan::CreatePubsubGrantDirect(b, 1, nullptr, &topics)};
-  std::vector functions = {plan::CreateFunctionDirect(b, "caller", &states, nullptr, 1'000'000'000,
+  const std::vector<uint32_t> callees = {1};  // the first subscriber
+  std::vector functions = {plan::CreateFunctionDirect(b, "caller", &states, &callees, 1'000'000'000,
                                                       5'000'000'000, 1, &publish)};
   for (uint32_t i = 0; i < kSubscribers; ++i) {
     const std::string name = "subscriber" + std::to_string(i);
     functions.push_back(plan::CreateFunctionDirect(b, name.c_str(), nullptr, nullptr, 0,
                                                    5'000'000'000, 32, &subscribe));
   }
-  b.Finish(plan::CreateBasePlanDirect(b, 1, "bench", "bench", &components, &functions, 0), "RTBP");
+  b.Finish(plan::CreateBasePlanDirect(b, 1, "bench", "bench", &components, &functions,
+                                      waiting == Waiting::kSpin ? 2 : 0),
+           "RTBP");
   auto sealed = sys::SealedMemfd::create(
       "plan", {reinterpret_cast<const std::byte*>(b.GetBufferPointer()), b.GetSize()});
   return sealed ? std::move(*sealed) : sys::SealedMemfd();
@@ -44,12 +47,12 @@ void check(bool holds, const char* what) {
   }
 }
 
-Supervisor::Supervisor() {
+Supervisor::Supervisor(Waiting waiting) {
   std::string folder = "/tmp/rtsup-bench-percall-XXXXXX";
   check(mkdtemp(folder.data()) != nullptr, "mkdtemp");
   folder_ = folder;
   auto pair = sys::create_seqpacket_pair();
-  const sys::SealedMemfd plan = make_plan();
+  const sys::SealedMemfd plan = make_plan(waiting);
   check(pair.has_value() && plan, "what the broker is started with");
   link_ = std::move(pair->first);
   brokers_end_ = std::move(pair->second);

@@ -1,6 +1,6 @@
 // Supervisor: a broker on a thread of this process, with a plan of one caller and eight
 // subscribers, and the supervisor's end of its link.
-// Owns:    the broker, its thread and its state folder. Everybody sleeps between calls.
+// Owns:    the broker, its thread and its state folder.
 // Errors:  end the program with a message.
 // Threads: one at a time.
 #pragma once
@@ -18,9 +18,14 @@ inline constexpr uint32_t kSubscribers = 8;
 
 void check(bool holds, const char* what);
 
+enum class Waiting {
+  kSleep,  // between calls, everybody
+  kSpin,   // as a base may that has the CPUs for it
+};
+
 class Supervisor {
  public:
-  Supervisor();
+  explicit Supervisor(Waiting waiting);
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
