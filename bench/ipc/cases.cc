@@ -43,6 +43,8 @@ void add_floors(Cases& cases) {
   cases.add({"floor: cache line", kSpinning, 64}, kFastCalls, make_cache_line(kAcross));
   cases.add({"floor: futex", kOneCpu, 0}, kSlowCalls, make_futex(kSame));
   cases.add({"floor: futex", kTwoCpus, 0}, kSlowCalls, make_futex(kAcross));
+  cases.add({"floor: futex, groups of their own", kOneCpu, 0}, kSlowCalls,
+            make_futex(kSame, {.own_groups = true}));
   cases.add({"floor: eventfd", kOneCpu, 0}, kSlowCalls, make_eventfd(kSame));
   cases.add({"floor: eventfd", kTwoCpus, 0}, kSlowCalls, make_eventfd(kAcross));
   cases.add({"floor: unix socket", kOneCpu, 64}, kSlowCalls, make_unix_socket(kSame));

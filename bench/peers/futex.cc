@@ -8,6 +8,7 @@
 #include <climits>
 #include <new>
 
+#include "bench/peers/own_groups.h"
 #include "bench/peers/server_process.h"
 
 namespace rtsup::bench {
@@ -31,7 +32,7 @@ void wait_while(std::atomic<uint32_t>& word, uint32_t old) {
 
 class Futex : public Peer {
  public:
-  explicit Futex(Placement placement) : placement_(placement) {
+  Futex(Placement placement, FutexUse use) : placement_(placement), use_(use) {
     void* memory =
         mmap(nullptr, sizeof(Words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
@@ -41,28 +42,56 @@ class Futex : public Peer {
   }
   ~Futex() override { munmap(words_, sizeof(Words)); }
 
+  std::optional<std::string> open() override {
+    return use_.own_groups ? groups_.open() : std::nullopt;
+  }
+
   std::optional<Sample> run(uint32_t calls) override {
     uint32_t turn = words_->request.load();
     const ServerProcess server(placement_.server, [this, turn] {
+      if (use_.own_groups) {
+        groups_.join_server();
+      }
       for (uint32_t seen = turn;; ++seen) {
         wait_while(words_->request, seen);
         publish(words_->answer, seen + 1);
       }
     });
-    return measure(calls, placement_.caller, server.pid(), [&] {
+    const auto ask = [&] {
       publish(words_->request, turn + 1);
       wait_while(words_->answer, turn);
       ++turn;
+    };
+    if (!use_.own_groups) {
+      return measure(calls, placement_.caller, server.pid(), ask);
+    }
+    stopwatch();  // before the server's time counts
+    const uint64_t before = cpu_time_ns(server.pid());
+    const auto report = report_in_child(placement_.caller, [&] {
+      groups_.join_caller();
+      return report_on(calls, 1, ask);
     });
+    if (!report) {
+      return std::nullopt;
+    }
+    Sample sample;
+    add_report(sample, *report);
+    sample.server_cpu_ns = static_cast<double>(cpu_time_ns(server.pid()) - before) /
+                           static_cast<double>(calls + kWarmUpCalls);
+    return sample;
   }
 
  private:
   Placement placement_;
+  FutexUse use_;
+  OwnGroups groups_;
   Words* words_;
 };
 
 }  // namespace
 
-std::unique_ptr<Peer> make_futex(Placement placement) { return std::make_unique<Futex>(placement); }
+std::unique_ptr<Peer> make_futex(Placement placement, FutexUse use) {
+  return std::make_unique<Futex>(placement, use);
+}
 
 }  // namespace rtsup::bench

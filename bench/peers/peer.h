@@ -43,7 +43,10 @@ class Peer {
 
 // Floors: what the machine itself takes.
 std::unique_ptr<Peer> make_cache_line(Placement placement);
-std::unique_ptr<Peer> make_futex(Placement placement);
+struct FutexUse {
+  bool own_groups = false;  // each side in a control group, as a base and its workers are
+};
+std::unique_ptr<Peer> make_futex(Placement placement, FutexUse use = {});
 std::unique_ptr<Peer> make_eventfd(Placement placement);
 std::unique_ptr<Peer> make_unix_socket(Placement placement);
 std::unique_ptr<Peer> make_memcpy(Placement placement, size_t bytes);

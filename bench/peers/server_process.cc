@@ -1,5 +1,6 @@
 #include "bench/peers/server_process.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -78,6 +79,31 @@ ServerProcess::ServerProcess(int cpu, const std::function<void()>& serve) : pid_
 ServerProcess::~ServerProcess() {
   kill(pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);
+}
+
+std::optional<CallerReport> report_in_child(int cpu, const std::function<CallerReport()>& run) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    fail("pipe2");
+  }
+  const ServerProcess child(cpu, [&] {
+    const std::string text = run().to_text();
+    for (size_t written = 0; written < text.size();) {
+      const ssize_t more = write(ends[1], text.data() + written, text.size() - written);
+      if (more <= 0) {
+        return;
+      }
+      written += static_cast<size_t>(more);
+    }
+  });
+  close(ends[1]);
+  std::string text;
+  char some[4096];
+  for (ssize_t got = 0; (got = read(ends[0], some, sizeof some)) > 0;) {
+    text.append(some, static_cast<size_t>(got));
+  }
+  close(ends[0]);
+  return CallerReport::parse(text);
 }
 
 }  // namespace rtsup::bench

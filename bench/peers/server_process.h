@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "bench/ipc/caller_report.h"
 #include "bench/ipc/stopwatch.h"
@@ -76,5 +77,9 @@ Sample measure(uint32_t calls, int cpu, pid_t server, Turn&& turn, uint32_t grou
   }
   return sample;
 }
+
+// What `run` reports in a forked child on `cpu`, which may do to itself what can not be undone.
+// Nothing when the child fails.
+std::optional<CallerReport> report_in_child(int cpu, const std::function<CallerReport()>& run);
 
 }  // namespace rtsup::bench

@@ -1,0 +1,55 @@
+#include "bench/peers/own_groups.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "bench/peers/server_process.h"
+
+namespace rtsup::bench {
+
+OwnGroups::~OwnGroups() {
+  if (tree_) {
+    static_cast<void>(tree_->remove());
+  }
+}
+
+std::optional<std::string> OwnGroups::open() {
+  const auto mounts = sys::find_cgroup_mounts();
+  if (!mounts) {
+    return "no cgroup file system";
+  }
+  if (mounts->layout == sys::CgroupLayout::kV2) {
+    return "on cgroup v2 the driver would have to move";  // and the base, which it starts, with it
+  }
+  auto tree = sys::CgroupTree::create("bench-" + std::to_string(getpid()), *mounts);
+  if (!tree) {
+    return "no control groups: " + describe(tree.error());
+  }
+  tree_ = std::move(*tree);
+  auto caller = tree_->create_group("caller", {});
+  auto server = tree_->create_group("server", {});
+  if (!caller || !server) {
+    return "no control groups: " + describe(caller ? server.error() : caller.error());
+  }
+  caller_ = std::move(*caller);
+  server_ = std::move(*server);
+  return std::nullopt;
+}
+
+void OwnGroups::join(const sys::Cgroup& group) {
+  for (const int fd : group.join_fds()) {
+    if (write(fd, "0", 1) != 1) {
+      fail("joining a control group");
+    }
+  }
+  if (group.folder_fd() < 0) {
+    return;
+  }
+  const int processes = openat(group.folder_fd(), "cgroup.procs", O_WRONLY | O_CLOEXEC);
+  if (processes < 0 || write(processes, "0", 1) != 1) {
+    fail("joining a control group");
+  }
+  close(processes);
+}
+
+}  // namespace rtsup::bench
