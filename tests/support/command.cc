@@ -283,8 +283,9 @@ std::string describe_processes(const std::vector<pid_t>& pids) {
   std::string text;
   for (const ProcessLine& line : all_processes()) {
     if (std::find(pids.begin(), pids.end(), line.pid) != pids.end()) {
-      text += (text.empty() ? "" : ", ") + std::to_string(line.pid) + " " + line.name + " (" +
-              line.state + ")";
+      text += text.empty() ? "" : ", ";
+      text.append(std::to_string(line.pid)).append(" ").append(line.name);
+      text.append(" (").append(1, line.state).append(")");
     }
   }
   return text;
