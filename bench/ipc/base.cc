@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -370,7 +371,11 @@ class BasePeer : public Peer {
 
 Base::Counters Base::counters() {
   Counters counters;
+  std::set<std::string> counted;
   for (const auto& row : all_functions(run("ps --json"))) {
+    if (!counted.insert(row.value("function", "")).second) {
+      continue;  // each instance's row has the use of the whole function
+    }
     const auto usage = row.value("usage", nlohmann::json::object());
     if (!usage.contains("doorbells_sent") || !usage.contains("bytes_copied")) {
       return {};

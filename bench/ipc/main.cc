@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <optional>
 
 #include "bench/ipc/cases.h"
 #include "bench/ipc/plot.h"
 
 namespace rtsup::bench {
 namespace {
+
+constexpr int kUsageExit = 2;
 
 void open_all(std::vector<Case>& cases) {
   for (Case& one : cases) {
@@ -43,24 +46,54 @@ void run_rounds(std::vector<Case>& cases, uint32_t rounds) {
   }
 }
 
+// Before anything is measured: what can not be written would be known only after all of it.
+std::optional<std::ofstream> open_output(const std::string& path) {
+  std::ofstream file;
+  if (!path.empty()) {
+    file.open(path);
+    if (!file) {
+      std::perror(path.c_str());
+      return std::nullopt;
+    }
+  }
+  return file;
+}
+
+bool write(std::ofstream& file, const std::string& path, const std::string& text) {
+  if (path.empty()) {
+    return true;
+  }
+  file << text;
+  file.close();
+  if (!file) {
+    std::perror(path.c_str());
+  }
+  return static_cast<bool>(file);
+}
+
 int run(const Settings& settings) {
   std::vector<Case> cases = make_cases(settings);
+  if (cases.empty()) {
+    std::fprintf(stderr, "no case's name holds \"%s\"\n", settings.only.c_str());
+    return kUsageExit;
+  }
+  auto json = open_output(settings.json);
+  auto svg = open_output(settings.svg);
+  auto markdown = open_output(settings.markdown);
+  if (!json || !svg || !markdown) {
+    return kUsageExit;
+  }
   open_all(cases);
   run_rounds(cases, settings.rounds);
   const std::vector<Ratio> ratios = ratios_of(cases);
-  if (!settings.json.empty()) {
-    std::ofstream(settings.json) << to_json(cases, ratios);
-  }
-  if (!settings.svg.empty()) {
-    std::ofstream(settings.svg) << to_svg(cases);
-  }
   const std::string tables = to_markdown(cases, ratios);
   if (settings.markdown.empty()) {
     std::fputs(tables.c_str(), stdout);
-  } else {
-    std::ofstream(settings.markdown) << tables;
   }
-  return 0;
+  const bool written = write(*json, settings.json, to_json(cases, ratios)) &&
+                       write(*svg, settings.svg, to_svg(cases)) &&
+                       write(*markdown, settings.markdown, tables);
+  return written ? 0 : 1;
 }
 
 }  // namespace

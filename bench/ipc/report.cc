@@ -144,9 +144,10 @@ std::string to_json(const std::vector<Case>& cases, const std::vector<Ratio>& ra
 static std::string row_text(const Case& one) {
   std::string text = "| " + one.key.name + " | " + one.key.placement + " | " +
                      size_text(one.key.bytes) + " | " + std::to_string(one.key.depth) + " | " +
-                     std::to_string(one.key.callers) + " | " +
-                     rate_text(median_of(one, &Sample::calls_per_second));
+                     std::to_string(one.key.callers) + " | ";
   const Histogram all = all_rounds(one);
+  text +=
+      std::to_string(all.count()) + " | " + rate_text(median_of(one, &Sample::calls_per_second));
   for (const double part : {0.5, 0.9, 0.99, 0.999}) {
     text += " | " + time_text(static_cast<double>(all.quantile(part)));
   }
@@ -167,10 +168,10 @@ std::string to_markdown(const std::vector<Case>& cases, const std::vector<Ratio>
     text.append("- ").append(name).append(": ").append(value).append("\n");
   }
   text +=
-      "\n| what | where | size | depth | callers | calls | p50 | p90 | p99 | p99.9 | max "
+      "\n| what | where | size | depth | callers | calls | calls/s | p50 | p90 | p99 | p99.9 | max "
       "| CPU caller | CPU server | doorbells | bytes copied | payload copies |\n"
       "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- "
-      "| --- |\n";
+      "| --- | --- |\n";
   for (const Case& one : cases) {
     if (one.not_measured.empty()) {
       text += row_text(one);
@@ -179,9 +180,11 @@ std::string to_markdown(const std::vector<Case>& cases, const std::vector<Ratio>
                 ": " + one.not_measured.substr(0, one.not_measured.find('\n')) + "\n";
     }
   }
-  text +=
-      "\n| ratio (of p50, where nothing else is said) | median of the rounds | range | goal |\n| "
-      "--- | --- | --- | --- |\n";
+  if (!ratios.empty()) {
+    text +=
+        "\n| ratio (of p50, where nothing else is said) | median of the rounds | range | goal |\n| "
+        "--- | --- | --- | --- |\n";
+  }
   for (const Ratio& ratio : ratios) {
     text += "| " + ratio.name + " | " + figure_text(ratio.median) + " | " +
             figure_text(ratio.lowest) + " to " + figure_text(ratio.highest) + " | " + ratio.goal +
