@@ -110,7 +110,8 @@ TEST_F(BadInputTest, MissingEntryPointIsNamed) {
 
 TEST_F(BadInputTest, RefusingStartIsNamed) {
   place("refuses.so", "refuses.so");
-  expect_refused(with_file("refuses.so"), kExitFunctionFailed, {"probe", "rtsup_start"});
+  expect_refused(with_file("refuses.so"), kExitFunctionFailed,
+                 {"probe", "rtsup_start", "NO_DATABASE", "nobody answers there"});
 }
 
 TEST_F(BadInputTest, HostileConstructorIsStoppedAtItsCall) {

@@ -33,6 +33,16 @@ TEST_F(CommandTest, InvokePutsTheAnswerOnStdoutAndTheStatusOnStderr) {
   EXPECT_TRUE(contains(failed.err, "not today")) << failed.err;
 }
 
+TEST_F(CommandTest, InvokeShowsWhatAFunctionThrew) {
+  place("refuses.so", "refuses.so");
+  const std::string probe =
+      probe_function("probe", {.file = "refuses.so", .more = R"(, "config": {"mode": "throw"})"});
+  start_ready(manifest("{}", "{" + probe + "}"));
+  const Outcome outcome = invoke("probe", "");
+  EXPECT_EQ(outcome.code, kExitFunctionFailed);
+  EXPECT_TRUE(contains(outcome.err, "UNKNOWN FUNCTION_THREW: boom")) << outcome.err;
+}
+
 TEST_F(CommandTest, InvokeExitCodesFollowTheStatus) {
   start_ready(one_probe());
   EXPECT_EQ(invoke("probe", "fail 7 no").code, kExitDenied);

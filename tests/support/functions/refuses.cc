@@ -1,7 +1,18 @@
-// A function whose start() says no.
-#include <rtsup/rtsup.h>
+// A function of the C++ API that says no: to its start, or, told so by its configuration, to an event.
+#include <rtsup/rtsup.hpp>
+#include <stdexcept>
 
-extern "C" RTSUP_API int rtsup_start(void) { return RTSUP_FAILED_PRECONDITION; }
-extern "C" RTSUP_API int rtsup_handle(const rtsup_event* /*event*/, rtsup_reply* /*reply*/) {
-  return RTSUP_OK;
-}
+class Refuses : public rtsup::Function {
+  rtsup::Status start() override {
+    const auto mode = rtsup::Config::get("mode");
+    if (mode && mode->value_or("") == "throw") {
+      return {};
+    }
+    return {RTSUP_FAILED_PRECONDITION, "NO_DATABASE", "nobody answers there"};
+  }
+  rtsup::Status handle(const rtsup::Event& /*event*/, rtsup::Reply& /*reply*/) override {
+    throw std::runtime_error("boom");
+  }
+};
+
+RTSUP_FUNCTION(Refuses)
