@@ -148,7 +148,8 @@ void ChannelTransport::settle(Slot& slot, uint64_t taken, bool planned, bool clo
       free_slot(slot);
     }
   } else if (was_taken && !is_of_session(opcode) && !is_repeatable(opcode)) {
-    end_call(slot, Status::kUnknown, "OUTCOME_UNKNOWN");
+    is_of_upload(opcode) ? end_call(slot, Status::kNotFound, "UPLOAD_UNKNOWN")
+                         : end_call(slot, Status::kUnknown, "OUTCOME_UNKNOWN");
   } else {
     end_call(slot, Status::kUnavailable, "BASE_GONE");
   }

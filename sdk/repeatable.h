@@ -30,4 +30,9 @@ constexpr bool is_of_session(uint16_t opcode) noexcept {
          opcode == abi::op::kSessionWindowRelease;
 }
 
+// An upload is gone with the base that had it: what it was asked last is not in doubt.
+constexpr bool is_of_upload(uint16_t opcode) noexcept {
+  return opcode == abi::op::kStateUploadBegin || opcode == abi::op::kStateUploadPart;
+}
+
 }  // namespace rtsup::sdk

@@ -97,6 +97,17 @@ TEST_F(ReattachTest, WriteThatWasTakenUpEndsUnknown) {
   EXPECT_EQ(second_->waiting(), 0U) << "a write was repeated";
 }
 
+// It wrote nothing that anybody sees, and is gone: begin again.
+TEST_F(ReattachTest, PartThatWasTakenUpEndsItsUpload) {
+  auto answer = call(abi::op::kStateUploadPart, "part");
+  (void)first_->take();
+  crash();
+  const sdk::Answer got = answer.get();
+  EXPECT_EQ(got.status, Status::kNotFound);
+  EXPECT_STREQ(got.reason, "UPLOAD_UNKNOWN");
+  EXPECT_EQ(second_->waiting(), 0U);
+}
+
 TEST_F(ReattachTest, WriteThatWasNotTakenUpEndsUnavailable) {
   auto answer = call(abi::op::kStateSet, "value");
   ASSERT_TRUE(first_->await_waiting(1));
