@@ -131,7 +131,8 @@ void Supervisor::on_base_serving() {
 
 void Supervisor::on_broker_lost(const Cause& cause) {
   context_.log.error("the broker ended (" + describe(cause) +
-                     "); it is restarted, the functions go on");
+                     "); it is restarted and the functions go on, without what it held in memory: "
+                     "state.memory, messages of pubsub.memory");
   sessions_.unserve();
   lifecycle_.on_base_away();
   upgrade_.on_broker_lost(cause);

@@ -45,8 +45,8 @@ void add_control(CLI::App& app, Options& options) {
   CLI::App* const stop = app.add_subcommand("stop", "Stop it in order; or sweep up after a crash");
   stop->callback([&options] { options.verb = Verb::kStop; });
 
-  CLI::App* const restart =
-      app.add_subcommand("restart", "Start a function afresh, with its file as it is now");
+  CLI::App* const restart = app.add_subcommand(
+      "restart", "Start a function afresh, with its file as it is now; manifest and policies stay");
   restart->add_option("function", options.function, "The function")
       ->type_name("FUNCTION")
       ->required();
@@ -77,7 +77,8 @@ void add_invoke(CLI::App& app, Options& options) {
   invoke->add_option("--method", options.method, "What the function reads as event.method")
       ->type_name("NAME");
   invoke->add_option("--content-type", options.content_type, "Of what is sent")->type_name("TYPE");
-  add_timeout(*invoke, options, "How long to wait: 250ms, 5s, 2m", "5s");
+  add_timeout(*invoke, options,
+              "How long to wait: 250ms, 5s, 2m; at most the event_timeout of its policy", "5s");
   invoke->callback([&options] { options.verb = Verb::kInvoke; });
 }
 

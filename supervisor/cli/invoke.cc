@@ -83,7 +83,11 @@ int call(const Options& options, const std::string& input) {
       rtsup_invoke(text_of(options.function), text_of(options.method), {input.data(), input.size()},
                    text_of(options.content_type), &how, &answer);
   if (status == RTSUP_OK) {
-    print({static_cast<const char*>(answer.data.data), answer.data.length});
+    const std::string_view text(static_cast<const char*>(answer.data.data), answer.data.length);
+    print(text);
+    if (::isatty(STDOUT_FILENO) == 1 && !text.empty() && text.back() != '\n') {
+      print("\n");  // a shell's prompt, or the status, would follow on the same line
+    }
   }
   print_status(status, answer);
   rtsup_answer_release(&answer);
