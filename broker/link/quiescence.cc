@@ -22,7 +22,6 @@ void Quiescence::begin(uint64_t limit_ns, Done done) {
   }
   done_ = std::move(done);
   deadline_ns_ = timers_.now_ns() + limit_ns;
-  pause_(true);
   hold();
 }
 
@@ -34,11 +33,16 @@ void Quiescence::end() {
   if (timer_ != 0) {
     timers_.cancel(std::exchange(timer_, 0));
   }
+  let_go();
+}
+
+void Quiescence::let_go() {
   sessions_.hold(false);
   pause_(false);
 }
 
 void Quiescence::hold() {
+  pause_(true);
   sessions_.hold(true);
   held_since_ns_ = timers_.now_ns();
   look();
@@ -61,7 +65,7 @@ void Quiescence::look() {
   }
   const bool is_last = now + 2 * kHoldMaxNs >= deadline_ns_;
   if (now - held_since_ns_ >= kHoldMaxNs && !is_last) {
-    sessions_.hold(false);
+    let_go();
     return at(now + kHoldMaxNs, &Quiescence::hold);
   }
   at(std::min(deadline_ns_, now + kLookNs), &Quiescence::look);

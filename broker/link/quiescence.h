@@ -1,9 +1,9 @@
 // Quiescence: brings a broker that goes on serving to a moment in which nothing is under way, so
-// that all it holds can be handed over. Messages wait from the beginning on. Calls are held back
-// for kHoldMaxNs at most (the last time up to three times that), then let go for as long, and so
-// on until the limit: a handler that takes long must not hold up everybody else, and a moment
-// between two of them is enough. A worker that makes no room for its own answers is waited for
-// until the limit, and no longer.
+// that all it holds can be handed over. Calls and messages are held back for kHoldMaxNs at most
+// (the last time up to three times that), then let go for as long, and so on until the limit: a
+// handler that takes long must not hold up everybody else, and a moment between two of them is
+// enough. A worker that makes no room for its own answers is waited for until the limit, and no
+// longer.
 // Owns:    its timer. Timers and sessions must outlive it.
 // Threads: the shard's only.
 #pragma once
@@ -43,6 +43,7 @@ class Quiescence {
 
  private:
   void hold();
+  void let_go();
   void look();
   void tell(const Outcome& outcome);
   void at(uint64_t when_ns, void (Quiescence::*next)());

@@ -51,15 +51,18 @@ TEST_F(QuiescenceTest, ItWaitsForSessionsAndServices) {
   EXPECT_TRUE(told_[0].is_quiet);
 }
 
-// Who is held back must not pay for a handler that takes long.
-TEST_F(QuiescenceTest, CallsAreLetGoInBetween) {
+// Who is held back must not pay for a handler that takes long; nor must a subscriber's queue fill.
+TEST_F(QuiescenceTest, CallsAndMessagesAreLetGoInBetween) {
   shard_.rest.busy = SessionId{4};
   begin(5000);
   EXPECT_TRUE(shard_.is_held);
+  EXPECT_TRUE(paused_);
   shard_.loop.advance_ms(Quiescence::kHoldMaxNs / kMs + 1);
   EXPECT_FALSE(shard_.is_held);
+  EXPECT_FALSE(paused_);
   shard_.loop.advance_ms(Quiescence::kHoldMaxNs / kMs + 1);
   EXPECT_TRUE(shard_.is_held);
+  EXPECT_TRUE(paused_);
   EXPECT_EQ(shard_.holds, 2);
   shard_.rest.busy = {};
   shard_.loop.advance_ms(2);
