@@ -1,5 +1,7 @@
 #include "supervisor/base/links.h"
 
+#include <poll.h>
+
 #include <array>
 
 namespace rtsup::supervisor {
@@ -34,6 +36,11 @@ abi::MonitorCommand monitor_command(abi::MonitorCommandVerb verb, uint32_t worke
 }
 
 }  // namespace
+
+bool BrokerLink::is_connected() const noexcept {
+  pollfd link{.fd = socket_.get(), .events = 0, .revents = 0};
+  return socket_ && ::poll(&link, 1, 0) == 0;  // only POLLHUP and POLLERR come unasked
+}
 
 bool BrokerLink::receive() {
   for (int turn = 0; turn < kRecordsPerTurn && socket_; ++turn) {

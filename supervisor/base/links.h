@@ -33,6 +33,8 @@ class BrokerLink {
   // Who hears of what it reports from now on.
   void report_to(BrokerReports& reports) noexcept { reports_ = &reports; }
 
+  // Whether the broker's end is open still.
+  [[nodiscard]] bool is_connected() const noexcept;
   // Everything that has come; false once the broker has closed its end.
   bool receive();
   Result<void> attach(const abi::LinkCommand& command, const sys::UniqueFd& session) const;

@@ -79,7 +79,12 @@ void Upgrade::on_broker_report(const abi::LinkReport& report, sys::UniqueFd /*fd
   if (report.verb == abi::LinkReportVerb::kServing && phase_ == Phase::kStarting) {
     quiesce(report);
   } else if (report.verb == abi::LinkReportVerb::kImported && phase_ == Phase::kImporting) {
-    hand_over();
+    // Not before all that it says is heard, its end included.
+    context_.loop.post([this, step = steps_] {
+      if (step == steps_) {
+        hand_over();
+      }
+    });
   } else if (report.verb == abi::LinkReportVerb::kRefused && phase_ < Phase::kHandingOver) {
     refuse("the new broker can not take over: " + describe_refusal(report.number));
   }
@@ -144,6 +149,10 @@ void Upgrade::import(const abi::LinkReport& quiet, const sys::UniqueFd& state) {
 }
 
 void Upgrade::hand_over() {
+  if (!daemons_.successor().is_connected()) {
+    refuse("the new broker ended when it had read the state");
+    return;
+  }
   if (const auto sent = daemons_.broker().send(abi::LinkCommandVerb::kHandOver, 0); !sent) {
     refuse("the broker that serves does not listen: " + describe(sent.error()));
     return;

@@ -56,6 +56,7 @@ int play(const std::string& part) {
   }
   if (part == "gone") {
     say(abi::LinkReportVerb::kImported, 0);
+    ::usleep(100'000);  // until the one before has been told, and not until all have joined
     return 5;
   }
   wait_for_ever();
