@@ -258,6 +258,7 @@ class Session final : public Endpoint {
   TopicWindows topics_;
   bool takes_topics_ = false;  // the worker's library knows them
   bool takes_groups_ = false;
+  bool has_failed_ = false;
   GroupPace group_pace_;
   // Why the next request has to wait, in one byte: has_work() looks at it in every turn.
   static constexpr uint8_t kStalled = 1;   // until a call is over

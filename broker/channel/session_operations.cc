@@ -1,4 +1,6 @@
 // Session: the operations that the channel answers itself: base.echo and session.*.
+#include <utility>
+
 #include "broker/channel/session.h"
 #include "schemas/base_generated.h"
 #include "schemas/session_generated.h"
@@ -45,8 +47,10 @@ bool Session::serve(SessionCall& call) {
                   core_.builder.finish(abi::CreateSessionReadyResponse(core_.builder.start())), {});
       return true;
     case abi::op::kSessionFailed:
-      core_.observer.failed(
-          id_, static_cast<uint8_t>(table_of<abi::SessionFailedRequest>(call).failure()));
+      if (!std::exchange(has_failed_, true)) {  // each is a record to the supervisor
+        core_.observer.failed(
+            id_, static_cast<uint8_t>(table_of<abi::SessionFailedRequest>(call).failure()));
+      }
       call.answer(Status::kOk,
                   core_.builder.finish(abi::CreateSessionFailedResponse(core_.builder.start())),
                   {});
