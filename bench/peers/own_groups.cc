@@ -6,6 +6,12 @@
 #include "bench/peers/server_process.h"
 
 namespace rtsup::bench {
+namespace {
+
+constexpr int kSweepsMax = 100;
+constexpr useconds_t kSweepPauseUs = 50'000;
+
+}  // namespace
 
 OwnGroups::~OwnGroups() {
   if (tree_) {
@@ -21,7 +27,9 @@ std::optional<std::string> OwnGroups::open() {
   if (mounts->layout == sys::CgroupLayout::kV2) {
     return "on cgroup v2 the driver would have to move";  // and the base, which it starts, with it
   }
-  auto tree = sys::CgroupTree::create("bench-" + std::to_string(getpid()), *mounts);
+  const std::string name = "bench-" + std::to_string(getpid());
+  start_sweeper(sys::CgroupTree::folders_of(name, *mounts));
+  auto tree = sys::CgroupTree::create(name, *mounts);
   if (!tree) {
     return "no control groups: " + describe(tree.error());
   }
@@ -34,6 +42,29 @@ std::optional<std::string> OwnGroups::open() {
   caller_ = std::move(*caller);
   server_ = std::move(*server);
   return std::nullopt;
+}
+
+// Ctrl-C and SIGKILL end this process without its destructors.
+void OwnGroups::start_sweeper(const std::vector<std::string>& folders) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    fail("pipe2");
+  }
+  sweepers_end_ = sys::UniqueFd(ends[1]);
+  const pid_t sweeper = fork();
+  if (sweeper != 0) {
+    close(ends[0]);
+    return;
+  }
+  setsid();  // Ctrl-C is not for it
+  sweepers_end_.reset();
+  char byte = 0;
+  while (read(ends[0], &byte, 1) > 0) {
+  }
+  for (int i = 0; i < kSweepsMax && !sys::sweep_cgroups(folders); ++i) {
+    usleep(kSweepPauseUs);  // somebody is still in them
+  }
+  _exit(0);
 }
 
 void OwnGroups::join(const sys::Cgroup& group) {

@@ -1,13 +1,15 @@
 // OwnGroups: two control groups, for the two sides of a peer that is to be measured in groups of
 // their own, as a base and its workers are: each switch between two groups costs the kernel more.
-// Owns:    the groups; gone with the object, once no process lives in them.
+// Owns:    the groups; gone with the object, or soon after a process that could not end it.
 // Threads: one at a time.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sys/cgroup.h"
+#include "sys/fd.h"
 
 namespace rtsup::bench {
 
@@ -26,7 +28,9 @@ class OwnGroups {
 
  private:
   static void join(const sys::Cgroup& group);
+  void start_sweeper(const std::vector<std::string>& folders);
 
+  sys::UniqueFd sweepers_end_;  // closed when this process ends, however it does
   std::optional<sys::CgroupTree> tree_;
   sys::Cgroup caller_;
   sys::Cgroup server_;
