@@ -1,6 +1,6 @@
 // pricing: {"item": "apple"} -> {"item":"apple","price":120}, in cents. The price list lives in
-// memory, which is lost when the broker crashes: what is not found there is laid out anew. `rtsup config set pricing discount 10` takes ten per
-// cent off from the next question on.
+// memory, which is lost when the broker crashes: what is not found there is laid out anew. `rtsup
+// config set pricing discount 10` takes ten per cent off from the next question on.
 #include <charconv>
 #include <rtsup/rtsup.hpp>
 #include <string>

@@ -1,4 +1,5 @@
-// A function of the C++ API that says no: to its start, or, told so by its configuration, to an event.
+// A function of the C++ API that says no: to its start, or, told so by its configuration, to an
+// event.
 #include <rtsup/rtsup.hpp>
 #include <stdexcept>
 
