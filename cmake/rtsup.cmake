@@ -127,6 +127,9 @@ function(rtsup_add_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${RTSUP_TEST_BIN_DIR})
+  if(RTSUP_PROFILE STREQUAL "use")  # as tests/ as a whole
+    set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)
+  endif()
   target_compile_options(${name} PRIVATE ${RTSUP_INCLUDE_TOP})
   target_compile_definitions(${name} PRIVATE RTSUP_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     RTSUP_BUILD_DIR="${PROJECT_BINARY_DIR}")

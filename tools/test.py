@@ -20,6 +20,7 @@ FUZZ_RUN = ("fuzz", ["fuzz"])
 # all of it built, installed and used from outside, and attacked.
 DEFAULT_RUNS = [("dev", EVERYTHING), ("asan-ubsan", ["unit", "channel", "hostile"]), ("tsan", ["channel"]), FUZZ_RUN,
                 ("release", ["install", "hostile"])]
+RELEASE_SUITES = ["unit", "channel", "hostile", "integration", "compat", "install", "lint"]
 ALL_RUNS = [(preset, EVERYTHING) for preset in ("dev", "asan-ubsan", "tsan", "release", "coverage")] + [FUZZ_RUN]
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
@@ -41,9 +42,12 @@ def build(preset, labels, jobs):
     if not (folder / "build.ninja").exists():
         subprocess.run(["cmake", "--preset", preset], cwd=ROOT, check=True)
     targets = []
-    # The sanitizer builds make only what they run; the dev build is what everything else works with anyway, and the
-    # release build what README.md says to build.
-    if preset not in ("dev", "release"):
+    # The sanitizer builds make only what they run; the dev build is what everything else works with anyway. A release
+    # has no test in `all`.
+    if preset == "release":
+        targets = ["--target", "all"]
+        labels = labels or RELEASE_SUITES
+    if preset != "dev":
         for label in labels or []:
             targets += ["--target", f"suite-{label}"]
     subprocess.run(["cmake", "--build", "--preset", preset, "-j", str(jobs)] + targets, cwd=ROOT, check=True)
