@@ -74,6 +74,7 @@ class Session final : public Endpoint {
   bool send(const Event& event, EventSink& sink) override;
   uint32_t group_room(const std::shared_ptr<SharedMemory>& memory) override;
   bool send_group(const EventGroup& group, EventSink& sink) override;
+  [[nodiscard]] bool has_overdue() const override;
   [[nodiscard]] bool can_take_event() const noexcept {
     return state_ == State::kReady && !is_draining_ && events_open_ < concurrency_;
   }

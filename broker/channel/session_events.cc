@@ -1,4 +1,5 @@
 // Session: events that the base sends to the worker, and their answers.
+#include <algorithm>
 #include <bit>
 
 #include "broker/channel/session.h"
@@ -166,6 +167,11 @@ void Session::free_event(EventSlot& slot) {
     return;
   }
   close_event(slot).tell(Status::kUnavailable, {}, NoPayload());
+}
+
+bool Session::has_overdue() const {
+  return std::any_of(events_.begin(), events_.end(),
+                     [](const EventSlot& slot) { return slot.is_taken && slot.is_overdue; });
 }
 
 void Session::event_expired(EventSlot& slot) {

@@ -34,14 +34,16 @@ struct Audience {
 // A message that a subscriber has taken; settle() ends it.
 struct Delivery {
   BusMessage message;
-  uint32_t attempt = 0;   // 1 = the first
+  uint32_t attempt = 0;  // 1 = the first
+  // It was under delivery when an instance ended: only one that goes alone tells who was to blame.
+  bool is_suspect = false;
   void* token = nullptr;  // the bus's own
 };
 
 enum class Settled : uint8_t {
   kDone,     // acknowledged: it is gone
   kAgain,    // not acknowledged: it comes again later, unless that was the last attempt
-  kEnded,    // likewise, and the instance ended: such messages are given up sooner
+  kEnded,    // likewise, and the instance ended: a suspect from now on, and given up sooner
   kPutBack,  // never delivered: it is the next one, at once, and the attempt does not count
 };
 
@@ -75,7 +77,7 @@ class PubsubBus {
   // due now.
   virtual bool take(FunctionIndex subscriber, Delivery& delivery) = 0;
   // More of the same topic, as long as they lie in the same shared memory as `like`, which was
-  // taken, and were never delivered. How many were written into `more`.
+  // taken, and were never delivered: no suspects. How many were written into `more`.
   virtual size_t take_more(const Delivery& like, std::span<Delivery> more) = 0;
   virtual void settle(const Delivery& delivery, Settled how) = 0;
   // One observer, which must outlive the bus.

@@ -60,6 +60,8 @@ class Endpoint {
   }
   // False as send() says. The items are read before it returns.
   virtual bool send_group(const EventGroup& /*group*/, EventSink& /*sink*/) { return false; }
+  // Whether an event is open that nobody waits for any more, but that may still end the session.
+  [[nodiscard]] virtual bool has_overdue() const { return false; }
   // Delivers the event. False when it does not fit now (no lease, no room, concurrency reached):
   // try again when the directory says that there is room.
   // A payload that has been fetched (Payload::value()) is copied after it returns, in parts. One

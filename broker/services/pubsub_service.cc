@@ -51,7 +51,8 @@ PubsubService::PubsubService(Plan plan, Parts parts)
       parts_(parts),
       regions_(plan_.event_timeouts_ns.size()),
       pending_(kDeliveriesPendingMax, [this] { return Pending(*this); }),
-      groups_(kGroupsPendingMax, [this] { return PendingGroup(*this); }) {
+      groups_(kGroupsPendingMax, [this] { return PendingGroup(*this); }),
+      lanes_(plan_.event_timeouts_ns.size()) {
   table_.reserve(abi::kMetadataBytesMax);
   for (PubsubBus* const bus : plan_.buses) {
     if (bus != nullptr) {
@@ -164,10 +165,14 @@ void PubsubService::Publication::failed(Reason reason, uint32_t retry_after_ms) 
 
 // As long as there is an instance with room and a message that is due; the buses take turns.
 void PubsubService::deliver(FunctionIndex subscriber) {
+  Lane& lane = lanes_[subscriber.value];
+  if (lane.way == Lane::Way::kClearing && lane.open == 0) {
+    lane.way = Lane::Way::kOpen;
+  }
   size_t empty = 0;
-  while (empty < plan_.buses.size() && !paused_) {
-    PubsubBus* const bus = plan_.buses[turn_ % plan_.buses.size()];
-    ++turn_;
+  while (empty < plan_.buses.size() && !paused_ && lane.way == Lane::Way::kOpen) {
+    PubsubBus* const bus = plan_.buses[lane.turn % plan_.buses.size()];
+    ++lane.turn;
     Endpoint* const endpoint = bus == nullptr ? nullptr : parts_.directory.pick(subscriber);
     if (bus != nullptr && endpoint == nullptr) {
       return;
@@ -189,10 +194,42 @@ bool PubsubService::deliver_some(FunctionIndex subscriber, PubsubBus& bus, Endpo
   if (!bus.take(subscriber, delivery)) {
     return false;
   }
+  if (delivery.is_suspect) [[unlikely]] {
+    return deliver_suspect(subscriber, bus, delivery, endpoint);
+  }
   const uint32_t room =
       delivery.attempt == 1 ? endpoint.group_room(delivery.message.payload.memory()) : 0;
   return room > 1 ? deliver_group(subscriber, bus, delivery, endpoint, room)
                   : deliver_one(subscriber, bus, delivery, endpoint);
+}
+
+// Only where nothing but invocations could end the instance besides: those a handler may depend on.
+// Until then all waits, so that what comes later does not get ahead of it for ever.
+bool PubsubService::deliver_suspect(FunctionIndex subscriber, PubsubBus& bus,
+                                    const Delivery& delivery, Endpoint& endpoint) {
+  Lane& lane = lanes_[subscriber.value];
+  if (lane.open != 0 || endpoint.has_overdue()) {
+    bus.settle(delivery, Settled::kPutBack);
+    lane.way = Lane::Way::kClearing;
+    --lane.turn;
+    return false;
+  }
+  lane.way = Lane::Way::kAlone;
+  const bool is_sent = deliver_one(subscriber, bus, delivery, endpoint);
+  if (!is_sent) {
+    lane.way = Lane::Way::kOpen;
+  }
+  return is_sent;
+}
+
+void PubsubService::event_over(FunctionIndex subscriber) {
+  Lane& lane = lanes_[subscriber.value];
+  --lane.open;
+  if (lane.way == Lane::Way::kOpen || lane.open != 0) [[likely]] {
+    return;
+  }
+  lane.way = Lane::Way::kOpen;
+  parts_.directory.room_later(subscriber);
 }
 
 bool PubsubService::deliver_one(FunctionIndex subscriber, PubsubBus& bus, const Delivery& delivery,
@@ -210,10 +247,14 @@ bool PubsubService::deliver_one(FunctionIndex subscriber, PubsubBus& bus, const 
   Pending* const pending = pending_.take();
   if (pending != nullptr) {
     pending->bus = &bus;
+    pending->subscriber = subscriber;
     pending->delivery = delivery;
+    Lane& lane = lanes_[subscriber.value];
+    ++lane.open;  // it may be answered before send() returns
     if (endpoint.send(event, *pending)) {
       return true;
     }
+    --lane.open;
     pending->delivery = {};
     pending_.give(pending);
   }
@@ -236,6 +277,7 @@ bool PubsubService::deliver_group(FunctionIndex subscriber, PubsubBus& bus, Deli
     return deliver_one(subscriber, bus, first, endpoint);
   }
   group->bus = &bus;
+  group->subscriber = subscriber;
   group->deliveries[0] = std::move(first);
   std::array<EventGroup::Item, abi::kGroupMessagesMax> items;
   for (size_t i = 0; i < group->count; ++i) {
@@ -243,6 +285,7 @@ bool PubsubService::deliver_group(FunctionIndex subscriber, PubsubBus& bus, Deli
     items[i] = {message.table.bytes(), message.payload.bytes()};
   }
   ++open_groups_;
+  ++lanes_[subscriber.value].open;
   if (endpoint.send_group({.items = std::span(items).first(group->count),
                            .memory = group->deliveries[0].message.payload.memory(),
                            .deadline_ns = deadline_of(subscriber)},
@@ -250,6 +293,7 @@ bool PubsubService::deliver_group(FunctionIndex subscriber, PubsubBus& bus, Deli
     return true;
   }
   --open_groups_;
+  --lanes_[subscriber.value].open;
   for (size_t i = group->count; i > 0; --i) {
     bus.settle(group->deliveries[i - 1], Settled::kPutBack);
   }
@@ -269,13 +313,16 @@ std::span<const std::byte> PubsubService::table_with_attempt(const Delivery& del
 void PubsubService::Pending::answered(Status status, std::span<const std::byte> metadata,
                                       const Payload& /*payload*/) {
   PubsubBus& own_bus = *bus;
+  PubsubService& service = *service_;
+  const FunctionIndex function = subscriber;
   const Delivery settled = std::exchange(delivery, {});
-  service_->pending_.give(this);
-  if (service_->closed_) {
+  service.pending_.give(this);
+  if (service.closed_) {
     return;
   }
   // A function's own refusal says why; the transport's word for a session that is gone does not.
   settle_one(own_bus, settled, status, status == Status::kUnavailable && metadata.empty());
+  service.event_over(function);
 }
 
 void PubsubService::settle_one(PubsubBus& bus, const Delivery& delivery, Status status,
@@ -305,6 +352,7 @@ void PubsubService::PendingGroup::answered(Status status, std::span<const std::b
     }
     settle_one(*bus, deliveries[i], own, ended);
   }
+  service_->event_over(subscriber);
 }
 
 void PubsubService::PendingGroup::released() {

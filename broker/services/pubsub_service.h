@@ -10,6 +10,9 @@
 // At least once while the base lives: a message whose event is not answered with OK comes again
 // (PubsubBus). Order: of one topic, as published, when the function handles one event at a time and
 // acknowledges each.
+//
+// A suspect, which was open when an instance ended, goes alone: the function gets no other message
+// of any bus until it is answered. So only the message that ended an instance is given up for it.
 #pragma once
 
 #include <array>
@@ -73,6 +76,7 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
     void answered(Status status, std::span<const std::byte> metadata,
                   const Payload& payload) override;
     PubsubBus* bus = nullptr;
+    FunctionIndex subscriber;
     Delivery delivery;
 
    private:
@@ -87,6 +91,7 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
                   const Payload& payload) override;
     void released() override;
     PubsubBus* bus = nullptr;
+    FunctionIndex subscriber;
     std::array<Delivery, abi::kGroupMessagesMax> deliveries;
     size_t count = 0;
 
@@ -107,16 +112,31 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
     std::string_view id_;
   };
 
+  // What is under delivery to a function's instances.
+  struct Lane {
+    enum class Way : uint8_t {
+      kOpen,
+      kClearing,  // a suspect waits until nothing is under delivery
+      kAlone      // a suspect is
+    };
+    Way way = Way::kOpen;
+    uint32_t open = 0;  // events
+    size_t turn = 0;    // whose turn it is among the buses
+  };
+
   void publish(Call& call, ComponentIndex component, PubsubBus& bus);
   abi::Reason make_message(Call& call, ComponentIndex component, std::string_view id,
                            BusMessage& message);
   std::span<const std::byte> table_with_attempt(const Delivery& delivery);
   void deliver(FunctionIndex subscriber);
   bool deliver_some(FunctionIndex subscriber, PubsubBus& bus, Endpoint& endpoint);
+  bool deliver_suspect(FunctionIndex subscriber, PubsubBus& bus, const Delivery& delivery,
+                       Endpoint& endpoint);
   bool deliver_one(FunctionIndex subscriber, PubsubBus& bus, const Delivery& delivery,
                    Endpoint& endpoint);
   bool deliver_group(FunctionIndex subscriber, PubsubBus& bus, Delivery& first, Endpoint& endpoint,
                      uint32_t room);
+  void event_over(FunctionIndex subscriber);
   static void settle_one(PubsubBus& bus, const Delivery& delivery, Status status, bool ended);
   uint64_t deadline_of(FunctionIndex subscriber) const {
     return parts_.timers.now_ns() + plan_.event_timeouts_ns[subscriber.value];
@@ -132,7 +152,7 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
   bool closed_ = false;
   bool paused_ = false;
   uint64_t published_ = 0;
-  size_t turn_ = 0;  // whose turn it is among the buses
+  std::vector<Lane> lanes_;  // by function
 };
 
 }  // namespace rtsup::broker

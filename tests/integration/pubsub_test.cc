@@ -101,5 +101,42 @@ TEST_F(PubsubTest, PoisonedMessageIsGivenUp) {
   EXPECT_EQ(facts("mail").cause_kind, "signal");
 }
 
+// What was open beside it is not given up with it.
+TEST_F(PubsubTest, OnlyThePoisonedOneOfManyMessagesIsGivenUp) {
+  start_ready(manifest(
+      kBus,
+      "{" + probe_function("shop", {.services = rights(R"("publish": ["orders"])")}) + "," +
+          probe_function("mail",
+                         {.services = rights(R"("subscribe": ["orders"], "publish": ["passed"])"),
+                          .more = R"(, "concurrency": 32)"}) +
+          "," + probe_function("audit", {.services = rights(R"("subscribe": ["passed"])")}) + "}"));
+  EXPECT_EQ(ask("mail", "subscribe bus orders"), "OK");
+  EXPECT_EQ(ask("audit", "subscribe bus passed"), "OK");
+  std::string lines = "abort\n";
+  for (int i = 100; i < 131; ++i) {
+    lines += "pass " + std::to_string(i) + "\n";
+  }
+  EXPECT_EQ(ask("shop", "publish_lines bus orders " + lines), "OK");
+  std::string received;
+  const auto count = [&received] {
+    int found = 0;
+    for (int i = 100; i < 131; ++i) {
+      found += received.find(" " + std::to_string(i) + "\n") != std::string::npos ? 1 : 0;
+    }
+    return found;
+  };
+  EXPECT_TRUE(eventually([&] {
+    received += ask("audit", "received");
+    return count() == 31;
+  })) << received;
+  EXPECT_TRUE(eventually([&] { return facts("mail").restarts == 3; }));
+  ASSERT_TRUE(wait_for_state("mail", "ready"));
+  EXPECT_EQ(ask("shop", "publish bus orders pass later").size(), 32U);
+  EXPECT_TRUE(eventually([&] {
+    received += ask("audit", "received");
+    return received.find("later") != std::string::npos;
+  })) << "all is as before";
+}
+
 }  // namespace
 }  // namespace rtsup::test

@@ -204,13 +204,23 @@ bool MemoryBus::take(FunctionIndex subscriber, Delivery& delivery) {
   return false;
 }
 
+// What goes alone waits for what is under delivery: other topics must not come first each time.
+void MemoryBus::give_turn(const Subscription& subscription) {
+  const Subscriptions& own = functions_[subscription.function.value];
+  turns_[subscription.function.value] =
+      static_cast<size_t>(std::find(own.begin(), own.end(), &subscription) - own.begin());
+}
+
 void MemoryBus::take_first(Subscription& subscription, Delivery& delivery) {
   Entry& entry = *subscription.first;
   subscription.first = entry.next;
   subscription.last = entry.next == nullptr ? nullptr : subscription.last;
   entry.next = nullptr;
   ++entry.attempt;
-  delivery = {.message = entry.message, .attempt = entry.attempt, .token = &entry};
+  delivery = {.message = entry.message,
+              .attempt = entry.attempt,
+              .is_suspect = entry.deadly != 0,
+              .token = &entry};
 }
 
 size_t MemoryBus::take_more(const Delivery& like, std::span<Delivery> more) {
@@ -232,7 +242,11 @@ void MemoryBus::settle(const Delivery& delivery, Settled how) {
   Subscription& subscription = *entry.subscription;
   if (how == Settled::kPutBack && !subscription.closed) {
     --entry.attempt;
-    return insert(subscription, entry);
+    insert(subscription, entry);
+    if (entry.deadly != 0) {
+      give_turn(subscription);
+    }
+    return;
   }
   entry.deadly += how == Settled::kEnded ? 1 : 0;
   const bool again = how != Settled::kDone && !subscription.closed;

@@ -63,7 +63,7 @@ class MemoryBus final : public PubsubBus, public Movable {
     uint64_t order = 0;     // counts publications
     uint64_t due_ns = 0;    // while it waits for another attempt
     uint32_t attempt = 0;
-    uint32_t deadly = 0;  // attempts that ended the instance
+    uint32_t deadly = 0;  // attempts that ended the instance; all but the first of them alone
     size_t bytes = 0;     // of the message
     size_t pinned = 0;    // of them in shared memory
   };
@@ -89,6 +89,7 @@ class MemoryBus final : public PubsubBus, public Movable {
   static void forget_memory(Audience& audience) noexcept;
   Subscription* find(FunctionIndex subscriber, std::string_view topic) const;
   void push(Subscription& subscription, const BusMessage& message);
+  void give_turn(const Subscription& subscription);
   static void take_first(Subscription& subscription, Delivery& delivery);
   void insert(Subscription& subscription, Entry& entry);
   void free_entry(Entry& entry);

@@ -192,6 +192,29 @@ TEST_F(MemoryBusTest, GivesUpSoonerWhatEndsInstances) {
   EXPECT_EQ(bus_.given_up(), 1U);
 }
 
+TEST_F(MemoryBusTest, WhatWasThereWhenAnInstanceEndedIsASuspectAndNextWhenPutBack) {
+  EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
+  EXPECT_EQ(bus_.subscribe(kCart, "payments"), Reason::kNone);
+  EXPECT_EQ(publish("orders", "apple"), Reason::kNone);
+  Delivery delivery;
+  ASSERT_EQ(take(kCart, &delivery), "apple");
+  EXPECT_FALSE(delivery.is_suspect);
+  bus_.settle(delivery, Settled::kEnded);
+  loop_.advance_ms(1'000);
+  EXPECT_EQ(publish("payments", "one"), Reason::kNone);
+  EXPECT_EQ(take(kCart), "one");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(publish("payments", "two"), Reason::kNone);
+    ASSERT_EQ(take(kCart, &delivery), "apple");
+    EXPECT_TRUE(delivery.is_suspect);
+    EXPECT_EQ(delivery.attempt, 2U);
+    bus_.settle(delivery, Settled::kPutBack);
+  }
+  ASSERT_EQ(take(kCart, &delivery), "apple");
+  bus_.settle(delivery, Settled::kAgain);
+  EXPECT_EQ(take(kCart), "two");
+}
+
 TEST_F(MemoryBusTest, FullQueueRefusesForAllAndLosesNothing) {
   EXPECT_EQ(bus_.subscribe(kCart, "orders"), Reason::kNone);
   EXPECT_EQ(bus_.subscribe(kMail, "orders"), Reason::kNone);

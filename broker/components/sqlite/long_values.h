@@ -39,7 +39,8 @@ class LongValues {
   void abort_later(int64_t id);
   // The value of a row of `state` that is replaced or deleted.
   int drop(int64_t id);
-  int drop_ended(int64_t now_unix_ms);
+  // Of the first `rows` of `state` that have ended.
+  int drop_ended(int64_t now_unix_ms, int64_t rows);
 
   // What another life of the base was being sent.
   int drop_uploads();
@@ -47,19 +48,23 @@ class LongValues {
   [[nodiscard]] bool has_leavings() const noexcept { return has_leavings_; }
   // It failed the last time: not at once again.
   [[nodiscard]] bool is_failing() const noexcept { return is_failing_; }
-  // Removes some, in a transaction of its own.
+  // Removes some, in a transaction of its own: more rows than were written since the last time, up
+  // to the bytes that a group can have, so that what is left does not grow.
   void collect(Database& database);
   void close() noexcept;
 
  private:
   Result<void> prepare(Database& database);
-  int collect_some(Database& database);
+  int collect_some();
+  int find_left(int64_t& id);
+  int remove_row(int64_t id, size_t& bytes, bool& was_last);
 
-  Statement begin_, put_, keep_, abort_, drop_, drop_ended_, drop_uploads_, find_left_,
-      remove_parts_, remove_;
+  Statement begin_, put_, keep_, abort_, drop_, drop_ended_, drop_uploads_, find_left_, find_part_,
+      remove_part_, remove_;
   bool is_ready_ = false;
   bool has_leavings_ = false;
   bool is_failing_ = false;
+  size_t rows_written_ = 0;       // values and parts, since the last collect()
   std::vector<int64_t> aborted_;  // and not yet marked in the file
 };
 

@@ -178,6 +178,43 @@ TEST_F(SqliteLongTest, WhatIsReplacedDeletedEndedOrAbortedLeavesNoParts) {
   EXPECT_EQ(number_in(path_, "SELECT count(*) FROM state"), 2) << "replaced and twice";
 }
 
+// However fast uploads are begun, filled and given up.
+TEST_F(SqliteLongTest, WhatIsGivenUpIsRemovedAsFastAsItComes) {
+  auto writer = *sqlite::Writer::open(path_, "");
+  constexpr int64_t kParts = 50;
+  const std::string bytes = "part";
+  const auto commit = [&writer](const std::vector<sqlite::StreamRequest>& requests) {
+    std::vector<sqlite::RequestPtr> group;
+    for (const sqlite::StreamRequest& request : requests) {
+      group.push_back(std::make_unique<sqlite::Request>());
+      group.back()->stream = std::make_unique<sqlite::StreamRequest>(request);
+    }
+    writer.commit(group);
+    writer.collect();
+    EXPECT_EQ(group.front()->failure, abi::Reason::kNone);
+    return static_cast<int64_t>(group.front()->stream->result.upload);
+  };
+  using Kind = sqlite::StreamRequest::Kind;
+  for (int round = 0; round < 20; ++round) {
+    std::vector<sqlite::StreamRequest> begin(1);
+    begin.front().kind = Kind::kBegin;
+    begin.front().size = kUploadPartBytes;
+    const int64_t id = commit(begin);
+    std::vector<sqlite::StreamRequest> requests(kParts + 1);
+    for (int64_t i = 0; i < kParts; ++i) {
+      sqlite::StreamRequest& put = requests[static_cast<size_t>(i)];
+      put.kind = Kind::kPut;
+      put.row = sqlite::LongValues::row_of(id, i);
+      put.part = ValueRef::copy_of(std::as_bytes(std::span(bytes)));
+    }
+    requests.back().kind = Kind::kAbort;
+    requests.back().row = id;
+    commit(requests);
+    EXPECT_LE(number_in(path_, "SELECT count(*) FROM part"), kParts) << round;
+    EXPECT_LE(number_in(path_, "SELECT count(*) FROM long_value"), 2) << round;
+  }
+}
+
 // Until its first write the broker before may still serve: what is left is that one's to remove.
 TEST_F(SqliteLongTest, ASuccessorRemovesNothingBeforeItWrites) {
   {

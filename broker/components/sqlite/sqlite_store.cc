@@ -11,7 +11,8 @@ using sqlite::RequestPtr;
 using std::chrono::milliseconds;
 
 constexpr uint32_t kRetryWhenBusyMs = 20;
-// What ends is removed at most once a second; with nothing to remove the thread sleeps for good.
+// What ends is looked for at most once a second, and removed in steps until nothing is left of it;
+// with nothing to remove the thread sleeps for good.
 constexpr milliseconds kRemoveInterval{1000};
 constexpr milliseconds kForever = std::chrono::hours(24 * 365);
 
@@ -103,7 +104,15 @@ void SqliteStore::write(std::span<const StateWrite> writes, StateWriteSink& sink
   }
 }
 
+bool SqliteStore::has_ended_rows() const {
+  const int64_t end_ms = writer_.next_end_unix_ms();
+  return end_ms != 0 && end_ms <= clock_.unix_ms();
+}
+
 milliseconds SqliteStore::patience() const {
+  if (writer_.has_more_ended() && has_ended_rows()) {
+    return milliseconds{0};
+  }
   if (writer_.has_leavings()) {
     return writer_.is_failing() ? kRemoveInterval : milliseconds{0};
   }
@@ -116,15 +125,24 @@ milliseconds SqliteStore::patience() const {
 void SqliteStore::run_writer() {
   while (!write_queue_.is_stopped()) {
     std::vector<RequestPtr> group = write_queue_.take(patience());
-    if (group.empty()) {
-      if (writer_.next_end_unix_ms() != 0 && writer_.next_end_unix_ms() <= clock_.unix_ms()) {
-        writer_.remove_ended(clock_.unix_ms());
-      }
-    } else {
+    if (!group.empty()) {
       writer_.commit(group);
       finish(std::move(group));
     }
+    remove_ended();
     writer_.collect();
+  }
+}
+
+// Also while there is always something to write.
+void SqliteStore::remove_ended() {
+  if (!has_ended_rows()) {
+    return;
+  }
+  const auto now = std::chrono::steady_clock::now();
+  if (writer_.has_more_ended() || now >= next_removal_) {
+    writer_.remove_ended(clock_.unix_ms());
+    next_removal_ = now + kRemoveInterval;
   }
 }
 

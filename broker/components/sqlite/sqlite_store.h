@@ -57,11 +57,14 @@ class SqliteStore final : public StateStore, public StreamStore {
   void run_writer();
   void run_reader();
   std::chrono::milliseconds patience() const;
+  bool has_ended_rows() const;
+  void remove_ended();
   void finish(std::vector<sqlite::RequestPtr> requests);
   void deliver();
 
-  sqlite::Writer writer_;  // its thread's only, while that runs
-  sqlite::Reader reader_;  // its thread's only, while that runs
+  sqlite::Writer writer_;                               // its thread's only, while that runs
+  std::chrono::steady_clock::time_point next_removal_;  // likewise
+  sqlite::Reader reader_;                               // its thread's only, while that runs
   Post& post_;
   const WallClock& clock_;
   sqlite::RequestQueue write_queue_;

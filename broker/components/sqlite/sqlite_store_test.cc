@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <chrono>
 #include <deque>
 #include <fstream>
 
@@ -219,6 +220,56 @@ TEST_F(SqliteStoreTest, EndedValuesAreRemovedFromTheFile) {
   EXPECT_NE(writer.next_end_unix_ms(), 0);
   writer.remove_ended(loop_.unix_ms() + 10);
   EXPECT_EQ(writer.next_end_unix_ms(), 0);
+}
+
+TEST_F(SqliteStoreTest, EndedValuesAreRemovedWhileThereIsAlwaysSomethingToWrite) {
+  const auto store = *open();
+  StoreAnswer answer;
+  const StateWrite write{.key = "short", .value = {}, .expires_unix_ms = loop_.unix_ms() + 10};
+  store->write({&write, 1}, answer);
+  wait(answer);
+  loop_.advance_ms(20);
+  auto database = *sqlite::Database::open(path_, "");
+  const auto rows = [&database] {
+    return *database.query_number("SELECT count(*) FROM state WHERE expires_unix_ms > 0");
+  };
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (rows() != 0 && std::chrono::steady_clock::now() < end) {
+    EXPECT_EQ(set(*store, "other", "v").reason, abi::Reason::kNone);
+  }
+  EXPECT_EQ(rows(), 0);
+}
+
+TEST_F(SqliteStoreTest, EndedValuesAreRemovedAsFastAsTheyComeAndTheRestInSteps) {
+  auto writer = *sqlite::Writer::open(path_, "");
+  auto database = *sqlite::Database::open(path_, "");
+  const auto rows = [&database] { return *database.query_number("SELECT count(*) FROM state"); };
+  const int64_t end_ms = loop_.unix_ms() + 10;
+  const auto write_keys = [&](int round, int count) {
+    std::vector<sqlite::RequestPtr> group;
+    group.push_back(std::make_unique<sqlite::Request>());
+    group.back()->now_unix_ms = loop_.unix_ms();
+    for (int i = 0; i < count; ++i) {
+      sqlite::OwnedWrite& made = group.back()->writes.emplace_back();
+      made.key = std::to_string(round) + "." + std::to_string(i);
+      made.write.expires_unix_ms = end_ms;
+    }
+    writer.commit(group);
+  };
+  for (int round = 0; round < 4; ++round) {
+    write_keys(round, 2000);
+  }
+  EXPECT_EQ(rows(), 8000);
+  for (int round = 4; round < 40 && rows() != 0; ++round) {
+    write_keys(round, 2000);
+    writer.remove_ended(end_ms);
+    EXPECT_TRUE(writer.has_more_ended() || rows() == 0);
+  }
+  EXPECT_EQ(rows(), 0) << "also what was there before";
+  write_keys(99, 2000);
+  write_keys(100, 1);
+  writer.remove_ended(end_ms);
+  EXPECT_EQ(rows(), 1500) << "no more in one step";
 }
 
 TEST_F(SqliteStoreTest, AnOlderFileIsMigratedWithItsValues) {

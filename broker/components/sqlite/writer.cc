@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "broker/core/limits.h"
 
@@ -11,6 +12,8 @@ namespace {
 
 using abi::Reason;
 
+// Rows that have ended and are removed at a time, beyond those that were written.
+constexpr int64_t kEndedPerStep = 500;
 // Larger values are read beside their row.
 constexpr size_t kRowBytesMax = size_t{64} * 1024;
 
@@ -51,7 +54,7 @@ Result<Writer> Writer::open(const std::string& path, const std::string& vfs, Mig
   RTSUP_ASSIGN(writer.remove_ended_,
                database.prepare("DELETE FROM state WHERE rowid IN (SELECT rowid FROM state WHERE"
                                 " expires_unix_ms > 0 AND expires_unix_ms <= ?1"
-                                " ORDER BY expires_unix_ms, rowid LIMIT 500)"));
+                                " ORDER BY expires_unix_ms, rowid LIMIT ?2)"));
   RTSUP_ASSIGN(writer.next_end_,
                database.prepare("SELECT expires_unix_ms FROM state WHERE expires_unix_ms > 0"
                                 " ORDER BY expires_unix_ms LIMIT 1"));
@@ -104,6 +107,7 @@ void Writer::prepare_streams(std::span<const RequestPtr> group) {
 
 Writer::Failure Writer::run_transaction(std::span<RequestPtr> group) {
   Failure failure;
+  ends_written_ = 0;
   failure.code = run_once(begin_);
   for (size_t i = 0; i < group.size() && failure.code == SQLITE_OK; ++i) {
     failure.code = apply(*group[i]);
@@ -215,6 +219,7 @@ int Writer::store(const OwnedWrite& owned, StateOutcome& outcome) {
   upsert_.bind(3, static_cast<int64_t>(outcome.etag));
   upsert_.bind(4, write.expires_unix_ms);
   upsert_.bind(5, owned.content_type);
+  ends_written_ += write.expires_unix_ms != 0 ? 1 : 0;
   if (write.expires_unix_ms != 0 &&
       (next_end_unix_ms_ == 0 || write.expires_unix_ms < next_end_unix_ms_)) {
     next_end_unix_ms_ = write.expires_unix_ms;
@@ -226,20 +231,27 @@ void Writer::remove_ended(int64_t now_unix_ms) {
   if (must_drop_uploads_ && !long_values_.is_ready()) {
     (void)long_values_.open(database_);  // the broker before may have made the first ones
   }
+  const int64_t rows = kEndedPerStep + std::exchange(ends_written_, 0);
+  has_more_ended_ = false;
   // A failure is tried again next time; readers do not see what has ended anyway.
   int code = run_once(begin_);
   if (code == SQLITE_OK && long_values_.is_ready()) {
-    code = long_values_.drop_ended(now_unix_ms);
+    code = long_values_.drop_ended(now_unix_ms, rows);
   }
   if (code == SQLITE_OK) {
     remove_ended_.bind(1, now_unix_ms);
+    remove_ended_.bind(2, rows);
     code = run_once(remove_ended_);
+    has_more_ended_ = code == SQLITE_OK && database_.changes() == rows;
   }
   if (code == SQLITE_OK) {
     code = run_once(commit_);
   }
-  if (code != SQLITE_OK && database_.in_transaction()) {
-    database_.run("ROLLBACK");
+  if (code != SQLITE_OK) {
+    has_more_ended_ = false;
+    if (database_.in_transaction()) {
+      database_.run("ROLLBACK");
+    }
   }
   find_next_end();
 }

@@ -26,9 +26,12 @@ class Writer {
   void commit(std::span<RequestPtr> group);
   // When the next value ends; 0 = none does.
   int64_t next_end_unix_ms() const noexcept { return next_end_unix_ms_; }
-  // Removes what has ended, a bounded number at a time.
+  // Removes what has ended, a bounded number at a time: more than the last group wrote.
   void remove_ended(int64_t now_unix_ms);
-  // Parts of values that nobody has any more are removed a few at a time.
+  // That was not all.
+  [[nodiscard]] bool has_more_ended() const noexcept { return has_more_ended_; }
+  // Parts of values that nobody has any more are removed a few at a time, and faster than groups
+  // bring new ones.
   [[nodiscard]] bool has_leavings() const noexcept {
     return !must_drop_uploads_ && long_values_.has_leavings();
   }
@@ -56,6 +59,8 @@ class Writer {
   bool must_drop_uploads_ = false;  // of the broker before, once this one writes
   EtagSource etags_;
   int64_t next_end_unix_ms_ = 0;
+  int64_t ends_written_ = 0;  // rows of the last group that will end
+  bool has_more_ended_ = false;
 };
 
 class Reader {

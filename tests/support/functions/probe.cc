@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -260,6 +261,23 @@ int publish(std::string_view rest, rtsup_reply* reply) {
                             : answer_text(reply, outcome(status, answer));
 }
 
+// publish_lines COMPONENT TOPIC LINES: each a message, one right behind the other.
+int publish_lines(std::string_view rest, rtsup_reply* reply) {
+  const std::string_view component = next_word(rest);
+  const std::string_view topic = next_word(rest);
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    Answer answer;
+    const int status = rtsup_publish(as_string(component), as_string(topic), as_bytes(line),
+                                     nullptr, nullptr, &answer.raw);
+    if (status != RTSUP_OK) {
+      return answer_text(reply, outcome(status, answer));
+    }
+  }
+  return answer_text(reply, "OK");
+}
+
 int subscribe(std::string_view rest, rtsup_reply* reply) {
   const std::string_view component = next_word(rest);
   Answer answer;
@@ -275,7 +293,8 @@ int unsubscribe(std::string_view rest, rtsup_reply* reply) {
 }
 
 // Messages that came, one line each, since the last time it was asked. A message "refuse N TEXT" is
-// acknowledged with its attempt number N+1, one that says "abort" ends the process.
+// acknowledged with its attempt number N+1, one that says "abort" ends the process, and "pass TEXT"
+// is published again, to the topic "passed".
 char messages[4096];
 size_t messages_length = 0;
 
@@ -295,6 +314,11 @@ int take_message(const rtsup_event* event) {
   }
   if (word == "refuse" && static_cast<long>(event->attempt) <= next_number(words)) {
     return RTSUP_ABORTED;
+  }
+  if (word == "pass") {
+    Answer answer;
+    return rtsup_publish(as_string("bus"), as_string("passed"), as_bytes(words), nullptr, nullptr,
+                         &answer.raw);
   }
   const int length =
       snprintf(messages + messages_length, sizeof messages - messages_length, "%.*s %.*s %u %.*s\n",
@@ -335,6 +359,7 @@ constexpr Verb kVerbs[] = {
     {"number", number},
     {"print", print},
     {"publish", publish},
+    {"publish_lines", publish_lines},
     {"received", received},
     {"set", set},
     {"sleep", sleep_ms},
