@@ -5,6 +5,7 @@
 #include "abi/prefetch.h"
 #include "abi/shared_copy.h"
 #include "sdk/channel_transport.h"
+#include "sdk/repeatable.h"
 #include "sys/coarse_clock.h"
 
 namespace rtsup::sdk {
@@ -67,14 +68,14 @@ Answer ChannelTransport::await(uint64_t handle) noexcept {
 void ChannelTransport::give_up(uint64_t handle) noexcept {
   flush();  // it is carried out all the same
   Slot* slot = find_begun(handle);
-  auto seen = SlotState::kPending;
-  if (slot == nullptr || slot->state.compare_exchange_strong(seen, SlotState::kAbandoned)) {
+  if (slot == nullptr) {
     return;
   }
-  if (seen == SlotState::kLost) {
-    const std::lock_guard lock(mutex_);
-    free_slot(*slot);
-    return;
+  SlotState seen = slot->state.load();
+  while (seen != SlotState::kDone) {
+    if (slot->state.compare_exchange_weak(seen, SlotState::kAbandoned)) {
+      return;
+    }
   }
   release(finish(*slot).lease);
 }
@@ -99,12 +100,12 @@ Answer ChannelTransport::await(Slot& slot) noexcept {
       return closed_.load() ? own_answer(Status::kUnavailable, "BASE_GONE")
                             : own_answer(Status::kDeadlineExceeded, "DEADLINE_EXCEEDED");
     }
-    if (slot.state.load() != SlotState::kLost) {
+    const SlotState state = slot.state.load();
+    if (state == SlotState::kDone) {
       return finish(slot);
     }
-    if (!repeat(slot)) {
-      const std::lock_guard lock(mutex_);
-      free_slot(slot);
+    // Not lost any more: another thread has published it.
+    if (state == SlotState::kLost && !repeat(slot)) {
       return closed_.load() ? own_answer(Status::kUnavailable, "BASE_GONE")
                             : own_answer(Status::kDeadlineExceeded, "DEADLINE_EXCEEDED");
     }
@@ -114,36 +115,6 @@ Answer ChannelTransport::await(Slot& slot) noexcept {
 bool ChannelTransport::is_base_over() const noexcept {
   const std::lock_guard lock(mutex_);  // keeps the epoch
   return current().is_over();
-}
-
-// Publishes the call of a base that is gone to the one that came after it. False: not in time.
-bool ChannelTransport::repeat(Slot& slot) noexcept {
-  const uint32_t bytes = slot.memory.length;
-  for (;;) {
-    if (UpMemory::needs_window(bytes)) {
-      (void)ensure_window(bytes, slot.deadline_ns);
-    }
-    bool is_over = false;
-    {
-      const std::lock_guard lock(mutex_);
-      is_over = current().is_over();
-      if (!is_over && publish_again(slot) == Missing::kNothing) {
-        slot.state.store(SlotState::kPending);
-        announce(current());
-        ring(current());
-        return true;
-      }
-    }
-    const uint64_t now = now_ns();
-    if (now >= slot.deadline_ns || closed_.load()) {
-      return false;
-    }
-    if (is_over) {
-      wait_base(slot.deadline_ns);
-    } else {
-      pause(std::min(slot.deadline_ns, now + kRoomPollNs));
-    }
-  }
 }
 
 ChannelTransport::Opened ChannelTransport::open_slot(const Request& request, Sending sending,
@@ -185,7 +156,13 @@ ChannelTransport::Opened ChannelTransport::open_slot(const Request& request, Sen
       }
     }
     Slot* slot = nullptr;
-    const Missing missing = try_begin(request, how, slot);
+    Missing missing = try_begin(request, how, slot);
+    if (missing == Missing::kTurn) {
+      missing = carry();
+      if (missing == Missing::kNothing) {
+        continue;
+      }
+    }
     if (missing == Missing::kNothing) {
       return {.slot = slot};
     }
@@ -259,6 +236,10 @@ ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, co
   }
   if (epoch->is_over()) {
     return Missing::kBase;
+  }
+  // Relaxed: the lock orders it.
+  if (lost_.load(std::memory_order_relaxed) != 0 && !is_of_library(request.opcode)) {
+    return Missing::kTurn;
   }
   if (free_slots_ == 0) {
     return Missing::kSlot;

@@ -128,9 +128,8 @@ void ChannelTransport::settle_calls(const ChannelEpoch& old, bool planned, bool 
       open[count++] = &slot;
     }
   }
-  // In the order in which they were published.
   std::sort(open.begin(), open.begin() + count,
-            [](const Slot* a, const Slot* b) { return a->request.sequence < b->request.sequence; });
+            [](const Slot* a, const Slot* b) { return order_of(*a) < order_of(*b); });
   for (size_t i = 0; i < count; ++i) {
     settle(*open[i], taken, planned, closed);
   }
@@ -142,10 +141,9 @@ void ChannelTransport::settle(Slot& slot, uint64_t taken, bool planned, bool clo
   const bool may_repeat =
       !closed && !is_of_session(opcode) && ((planned && !was_taken) || is_repeatable(opcode));
   if (may_repeat) {
-    auto pending = SlotState::kPending;
-    if (publish_again(slot) != Missing::kNothing &&
-        !slot.state.compare_exchange_strong(pending, SlotState::kLost)) {
-      free_slot(slot);
+    const bool must_wait = !is_of_library(opcode) && has_lost_before(slot);
+    if (must_wait || publish_again(slot) != Missing::kNothing) {
+      lose(slot);
     }
   } else if (was_taken && !is_of_session(opcode) && !is_repeatable(opcode)) {
     is_of_upload(opcode) ? end_call(slot, Status::kNotFound, "UPLOAD_UNKNOWN")
@@ -158,10 +156,14 @@ void ChannelTransport::settle(Slot& slot, uint64_t taken, bool planned, bool clo
 void ChannelTransport::end_call(Slot& slot, Status status, const char* reason) noexcept {
   slot.answer = {.status = static_cast<uint8_t>(status), .metadata = {}, .payload = {}};
   slot.reason = reason;
-  auto pending = SlotState::kPending;
-  if (!slot.state.compare_exchange_strong(pending, SlotState::kDone)) {
-    free_slot(slot);
+  lost_.fetch_and(~bit_of(slot), std::memory_order_relaxed);
+  SlotState seen = slot.state.load();
+  while (seen != SlotState::kAbandoned) {
+    if (slot.state.compare_exchange_weak(seen, SlotState::kDone)) {
+      return;
+    }
   }
+  free_slot(slot);
 }
 
 ChannelTransport::Missing ChannelTransport::publish_again(Slot& slot) noexcept {
@@ -174,7 +176,7 @@ ChannelTransport::Missing ChannelTransport::publish_again(Slot& slot) noexcept {
   }
   abi::Frame& frame = slot.request;
   if (slot.memory.length != 0) {
-    const auto taken = to.memory.take(slot.memory.length);
+    const auto taken = to.take(slot.memory.length);
     if (!taken) {
       return Missing::kMemory;
     }
@@ -196,7 +198,8 @@ void ChannelTransport::free_slot(Slot& slot) noexcept {
   give({.range = slot.memory, .place = slot.place});
   // Relaxed: the lock orders it before the next user.
   slot.state.store(SlotState::kFree, std::memory_order_relaxed);
-  free_slots_ |= uint64_t{1} << (&slot - slots_.data());
+  lost_.fetch_and(~bit_of(slot), std::memory_order_relaxed);
+  free_slots_ |= bit_of(slot);
   if (slot.place != current().place) {
     retire_unheld();
   }

@@ -325,7 +325,12 @@ Next ChannelTransport::next_event(Event& event) noexcept {
     if (take_message(event)) {
       return Next::kEvent;
     }
-    wait([&] { return has_event() || has_moved() || is_over(); }, UINT64_MAX);
+    // First the base is told that the worker is ready: it waits for that.
+    const uint64_t end = has_moved() ? UINT64_MAX : carry_for_nobody();
+    const auto has_news = [&] { return has_event() || has_moved() || is_over(); };
+    if (!wait(has_news, end) && !closed_.load()) {
+      continue;
+    }
     if (has_moved() && !is_over()) {
       served_serial_ = serial_.load();
       return is_forgotten_.exchange(false) ? Next::kNewBase : Next::kMoved;

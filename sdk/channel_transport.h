@@ -54,7 +54,8 @@ class ChannelTransport final : public Transport {
   host::Counters counters() const noexcept;
 
  private:
-  // kLost: its base is gone, and its caller is to publish it again.
+  // kLost: its base is gone, and it waits for its turn with the next one (channel_lost.cc). One
+  // that was given up waits there as well, as kAbandoned.
   enum class SlotState : uint32_t { kFree, kPending, kDone, kAbandoned, kLost };
   // What counts of an answer's frame.
   struct AnswerFrame {
@@ -88,7 +89,8 @@ class ChannelTransport final : public Transport {
     Answer failure = {};
   };
   enum class Sending { kNow, kLater };  // rung for at once, or by the next flush()
-  enum class Missing { kNothing, kSlot, kMemory, kRingRoom, kBase, kSession };
+  // kTurn: calls that were lost with a base go first.
+  enum class Missing { kNothing, kSlot, kMemory, kRingRoom, kBase, kSession, kTurn };
   // A session of the transport, for what means something there and nowhere else.
   struct OneSession {
     uint32_t serial = 0;
@@ -105,6 +107,8 @@ class ChannelTransport final : public Transport {
   // The base frees ring slots and memory of answers without a doorbell; who needs some looks again
   // after this time.
   static constexpr int64_t kRoomPollNs = 50'000;
+  // The same for who waits for events, and publishes lost calls that nobody awaits.
+  static constexpr uint64_t kLostPollNs = 10'000'000;
   // How long after the base's own deadline the library stops waiting for the base's answer.
   static constexpr uint64_t kGraceNs = 1'000'000'000;
   // Bases that a function may outlive while it holds something of each.
@@ -142,7 +146,6 @@ class ChannelTransport final : public Transport {
   Missing try_begin(const Request& request, const Sent& how, Slot*& slot) noexcept;
   static void fill(abi::Frame& frame, const Request& request, const Slot& slot,
                    std::byte* to) noexcept;
-  bool repeat(Slot& slot) noexcept;
   Slot* find_begun(uint64_t handle) noexcept;
   Answer await(Slot& slot) noexcept;
   Answer finish(Slot& slot) noexcept;
@@ -190,11 +193,28 @@ class ChannelTransport final : public Transport {
   void put_away(Slot& slot) noexcept;  // without the lock: for collect()
   void collect() noexcept;             // under the lock
   Missing publish_again(Slot& slot) noexcept;
+
+  // Calls that were lost with a base (channel_lost.cc). Under the lock:
+  [[nodiscard]] uint64_t bit_of(const Slot& slot) const noexcept {
+    return uint64_t{1} << (&slot - slots_.data());
+  }
+  static uint64_t order_of(const Slot& slot) noexcept;
+  void lose(Slot& slot) noexcept;
+  [[nodiscard]] bool has_lost_before(const Slot& slot) noexcept;
+  Slot* oldest_lost() noexcept;
+  Missing publish_lost(uint32_t& bytes) noexcept;
+  [[nodiscard]] bool is_stuck() const noexcept;
+  // Without it:
+  Missing carry() noexcept;
+  bool repeat(Slot& slot) noexcept;
+  uint64_t carry_for_nobody() noexcept;
+
   bool is_held(const ChannelEpoch& epoch) const noexcept;
   void retire_unheld() noexcept;
 
   // Windows.
-  Answer ensure_window(uint32_t bytes, uint64_t deadline_ns) noexcept;
+  enum class Window { kAny, kFree };
+  Answer ensure_window(uint32_t bytes, uint64_t deadline_ns, Window wanted = Window::kAny) noexcept;
   Answer ask_window(uint32_t bytes, const OneSession& session) noexcept;
   sys::UniqueFd find_window(uint32_t number, uint64_t epoch) noexcept;
 
@@ -204,6 +224,10 @@ class ChannelTransport final : public Transport {
   std::array<std::unique_ptr<ChannelEpoch>, kPlaces> epochs_;  // the leader's to change
   std::atomic<ChannelEpoch*> current_;  // changed by the leader, under the lock
   std::atomic<uint32_t> serial_{1};     // of the current epoch
+  // The slots of lost calls, one bit each. Changed under the lock; here, because every call reads
+  // this line anyway.
+  std::atomic<uint64_t> lost_{0};
+  bool is_carried_ = false;  // under the lock: a thread asks for the window of a lost call
   std::atomic<const abi::SharedU32*> wake_word_;
   uint32_t served_serial_ = 1;  // the serving thread's: what it has told session.ready to
   std::atomic<bool> is_forgotten_{false};  // a base came that knows nothing of the one before

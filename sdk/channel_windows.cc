@@ -45,8 +45,9 @@ const char* refusal(const Answer& asked) noexcept {
 
 }  // namespace
 
-// OK when there is a window of the size, even if it is in use now.
-Answer ChannelTransport::ensure_window(uint32_t bytes, uint64_t deadline_ns) noexcept {
+// OK when there is a window of the size; kAny: even if it is in use now.
+Answer ChannelTransport::ensure_window(uint32_t bytes, uint64_t deadline_ns,
+                                       Window wanted) noexcept {
   OneSession session;
   for (;;) {
     uint32_t released = 0;
@@ -55,7 +56,7 @@ Answer ChannelTransport::ensure_window(uint32_t bytes, uint64_t deadline_ns) noe
       collect();
       UpMemory& memory = current().memory;
       session = {.serial = current().serial, .epoch = current().regions.epoch};
-      if (memory.has_window(bytes)) {
+      if (wanted == Window::kFree ? memory.has_free_window(bytes) : memory.has_window(bytes)) {
         return {.status = Status::kOk};
       }
       if (memory.has_window_place()) {
@@ -64,18 +65,18 @@ Answer ChannelTransport::ensure_window(uint32_t bytes, uint64_t deadline_ns) noe
       }
       released = memory.remove_free_window();
     }
-    if (static_cast<uint64_t>(sys::monotonic_ns()) >= deadline_ns || closed_.load()) {
-      return no_window(Status::kResourceExhausted, "NO_ROOM");
-    }
-    if (released != 0) {
+    if (released != 0) {  // whatever the time: the base does not know it yet
       flatbuffers::FlatBufferBuilder builder(256);
       builder.Finish(abi::CreateWindowReleaseRequest(builder, released));
       release(call_in(session,
                       {.opcode = abi::op::kSessionWindowRelease, .metadata = bytes_of(builder)})
                   .lease);
-    } else {
-      pause(static_cast<uint64_t>(sys::monotonic_ns()) + 100'000);
+      continue;
     }
+    if (static_cast<uint64_t>(sys::monotonic_ns()) >= deadline_ns || closed_.load()) {
+      return no_window(Status::kResourceExhausted, "NO_ROOM");
+    }
+    pause(static_cast<uint64_t>(sys::monotonic_ns()) + 100'000);
   }
   Answer answer = ask_window(window_bytes_for(bytes), session);
   const std::lock_guard lock(mutex_);
@@ -91,7 +92,7 @@ Answer ChannelTransport::ask_window(uint32_t bytes, const OneSession& session) n
   const Answer asked =
       call_in(session, {.opcode = abi::op::kSessionWindow, .metadata = bytes_of(builder)});
   if (asked.status != Status::kOk || asked.metadata.empty()) {
-    const char* const reason = refusal(asked);
+    const char* const reason = asked.reason != nullptr ? asked.reason : refusal(asked);
     release(asked.lease);
     return asked.status == Status::kResourceExhausted || asked.status == Status::kOk
                ? no_window(Status::kResourceExhausted, reason)

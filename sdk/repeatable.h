@@ -30,6 +30,12 @@ constexpr bool is_of_session(uint16_t opcode) noexcept {
          opcode == abi::op::kSessionWindowRelease;
 }
 
+// What the library says for itself, and not the application: it stands in no order with its calls.
+constexpr bool is_of_library(uint16_t opcode) noexcept {
+  return is_of_session(opcode) || opcode == abi::op::kSessionReady ||
+         opcode == abi::op::kSessionFailed;
+}
+
 // An upload is gone with the base that had it: what it was asked last is not in doubt.
 constexpr bool is_of_upload(uint16_t opcode) noexcept {
   return opcode == abi::op::kStateUploadBegin || opcode == abi::op::kStateUploadPart;

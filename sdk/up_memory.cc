@@ -1,5 +1,6 @@
 #include "sdk/up_memory.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "abi/base/check.h"
@@ -76,6 +77,12 @@ bool UpMemory::has_window(uint32_t bytes) const noexcept {
     }
   }
   return false;
+}
+
+bool UpMemory::has_free_window(uint32_t bytes) const noexcept {
+  return std::any_of(windows_.begin(), windows_.end(), [bytes](const Window& window) {
+    return window.number != 0 && !window.is_used && window.mapping.size() >= bytes;
+  });
 }
 
 void UpMemory::add_window(uint32_t number, sys::WritableMapping mapping) noexcept {

@@ -40,6 +40,7 @@ class UpMemory {
   static bool needs_window(size_t bytes) noexcept { return bytes > abi::kInlineBytesMax; }
   // Whether a window of the size exists, used or not.
   bool has_window(uint32_t bytes) const noexcept;
+  bool has_free_window(uint32_t bytes) const noexcept;
   bool has_window_place() const noexcept {
     return window_count_ + windows_asked_ < abi::kWindowsMax;
   }

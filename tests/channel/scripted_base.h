@@ -8,10 +8,12 @@
 #include <cstring>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "abi/layout.h"
 #include "abi/session_message.h"
 #include "gtest/gtest.h"
+#include "schemas/session_generated.h"
 #include "sys/event.h"
 #include "sys/futex.h"
 #include "sys/memory.h"
@@ -81,7 +83,9 @@ class ScriptedBase {
     return frame;
   }
   [[nodiscard]] std::string_view text(const abi::Range& range) const {
-    return {reinterpret_cast<const char*>(up_.mapping.bytes().data()) + range.offset, range.length};
+    const auto& memory = range.window == 0 ? up_ : windows_[range.window - 1];
+    return {reinterpret_cast<const char*>(memory.mapping.bytes().data()) + range.offset,
+            range.length};
   }
 
   void answer(const abi::Frame& request, std::string_view payload = {}) {
@@ -90,6 +94,39 @@ class ScriptedBase {
     frame.correlation = request.correlation;
     frame.opcode = request.opcode;
     publish(frame, payload);
+  }
+  // Without bytes, and so without a lease: there may be any number of them.
+  void answer_bare(const abi::Frame& request, Status status = Status::kOk) {
+    abi::Frame frame;
+    frame.kind = abi::FrameKind::kResponse;
+    frame.correlation = request.correlation;
+    frame.opcode = request.opcode;
+    frame.status = static_cast<uint8_t>(status);
+    publish(frame, {}, Hold::kUnleasedEvent);
+  }
+  // To `session.window`: the memory through the session's socket, then the answer.
+  void grant_window(const sys::UniqueFd& socket, const abi::Frame& request) {
+    const uint32_t bytes =
+        flatbuffers::GetRoot<abi::WindowRequest>(text(request.metadata).data())->bytes();
+    windows_.push_back(sys::create_readable_region("window", bytes).value());
+    const auto number = static_cast<uint32_t>(windows_.size());
+    abi::SessionMessage message{};
+    message.magic = abi::kSessionMagic;
+    message.abi_major = abi::kAbiMajor;
+    message.verb = abi::SessionVerb::kWindow;
+    message.epoch = epoch_;
+    message.item_count = 1;
+    message.items[0] = {.kind = abi::ItemKind::kWindowUp, .window = number, .bytes = bytes};
+    const int fds[] = {windows_.back().fd.get()};
+    EXPECT_TRUE(sys::send_record(socket.get(), message, fds));
+    flatbuffers::FlatBufferBuilder builder(256);
+    builder.Finish(abi::CreateWindowResponse(builder, number, bytes));
+    abi::Frame frame;
+    frame.kind = abi::FrameKind::kResponse;
+    frame.correlation = request.correlation;
+    frame.opcode = request.opcode;
+    publish(frame, {reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize()},
+            Hold::kTable);
   }
   void echo(const abi::Frame& request) { answer(request, text(request.payload)); }
   // An event; its correlation.
@@ -133,11 +170,12 @@ class ScriptedBase {
     return *reinterpret_cast<abi::ShardPage*>(shard_.mapping.bytes().data());
   }
 
-  enum class Hold { kAnswer, kEvent, kUnleasedEvent };
+  enum class Hold { kAnswer, kTable, kEvent, kUnleasedEvent };
   // Each in its own kilobyte, held by a lease of its own unless it shall have none.
   void publish(abi::Frame& frame, std::string_view bytes, Hold hold = Hold::kAnswer) {
     std::byte* const region = down_.mapping.bytes().data();
-    const auto offset = static_cast<uint32_t>(abi::kArenaOffset + published_ * 1024);
+    const auto offset =
+        bytes.empty() ? 0 : static_cast<uint32_t>(abi::kArenaOffset + published_ * 1024);
     std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(region) + offset);
     const abi::Range range{.window = 0,
                            .offset = offset,
@@ -161,6 +199,7 @@ class ScriptedBase {
   sys::WritableRegion down_;
   sys::WritableRegion shard_;
   sys::EventFd doorbell_;
+  std::vector<sys::ReadableRegion> windows_;
   uint64_t taken_ = 0;
   uint64_t published_ = 0;
 };
