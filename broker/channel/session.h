@@ -248,8 +248,7 @@ class Session final : public Endpoint {
   UpRegion up_;
   abi::DownHeader& down_;
 
-  // Rule 1: these private copies are the truth, what stands in shared memory is only their
-  // publication.
+  // Rule 1: these private copies are the truth; shared memory only repeats them.
   uint64_t up_head_ = 0;    // frames of up taken
   uint64_t up_tail_ = 0;    // frames of up that this take_up() may take
   uint64_t tail_ = 0;       // frames of down published
