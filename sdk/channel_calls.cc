@@ -225,27 +225,34 @@ ChannelTransport::Slot& ChannelTransport::take_slot(const Sent& how) noexcept {
   return slot;
 }
 
+// Under the lock: what keeps a call of `opcode` from being begun in `epoch` now.
+ChannelTransport::Missing ChannelTransport::missing_in(ChannelEpoch& epoch, uint32_t only_in,
+                                                       uint16_t opcode) noexcept {
+  if (only_in != 0 && (epoch.serial != only_in || epoch.is_over())) {
+    return Missing::kSession;
+  }
+  if (epoch.is_over()) {
+    return Missing::kBase;
+  }
+  // Relaxed: the lock orders it.
+  if (lost_.load(std::memory_order_relaxed) != 0 && !is_of_library(opcode)) {
+    return Missing::kTurn;
+  }
+  if (free_slots_ == 0) {
+    return Missing::kSlot;
+  }
+  return epoch.has_ring_room() ? Missing::kNothing : Missing::kRingRoom;
+}
+
 ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, const Sent& how,
                                                       Slot*& slot) noexcept {
   std::byte* to = nullptr;
   std::unique_lock lock(mutex_);
   collect();
   ChannelEpoch* const epoch = &current();
-  if (how.only_in != 0 && (epoch->serial != how.only_in || epoch->is_over())) {
-    return Missing::kSession;
-  }
-  if (epoch->is_over()) {
-    return Missing::kBase;
-  }
-  // Relaxed: the lock orders it.
-  if (lost_.load(std::memory_order_relaxed) != 0 && !is_of_library(request.opcode)) {
-    return Missing::kTurn;
-  }
-  if (free_slots_ == 0) {
-    return Missing::kSlot;
-  }
-  if (!epoch->has_ring_room()) {
-    return Missing::kRingRoom;
+  const Missing missing = missing_in(*epoch, how.only_in, request.opcode);
+  if (missing != Missing::kNothing) {
+    return missing;
   }
   const std::byte* const line = epoch->regions.up_slot(epoch->tail);
   abi::prefetch_write(line);

@@ -143,6 +143,7 @@ class ChannelTransport final : public Transport {
   Answer call_in(const OneSession& session, const Request& request) noexcept;
   Opened open_slot(const Request& request, Sent how) noexcept;
   Slot& take_slot(const Sent& how) noexcept;
+  Missing missing_in(ChannelEpoch& epoch, uint32_t only_in, uint16_t opcode) noexcept;
   Missing try_begin(const Request& request, const Sent& how, Slot*& slot) noexcept;
   static void fill(abi::Frame& frame, const Request& request, const Slot& slot,
                    std::byte* to) noexcept;

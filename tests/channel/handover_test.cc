@@ -279,6 +279,8 @@ TEST_F(PipelineTest, CallsOfAThreadAreCarriedOutInTheirOrder) {
   std::atomic<long> rounds{0};
   std::vector<Pipeline> pipelines;
   std::vector<std::jthread> threads;
+  pipelines.reserve(kThreads);
+  threads.reserve(kThreads);
   for (uint64_t number = 0; number < kThreads; ++number) {
     pipelines.emplace_back(*worker_, number);
   }

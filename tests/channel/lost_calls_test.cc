@@ -133,6 +133,7 @@ TEST_F(LostCallsTest, CallsOfSeveralThreadsKeepTheirOrder) {
   auto order = serve(handles.size());
   {
     std::vector<std::jthread> threads;
+    threads.reserve(handles.size());
     for (const uint64_t handle : handles) {
       threads.emplace_back([this, handle] { expect_ok(handle); });
     }
