@@ -20,8 +20,7 @@ class Pricing : public rtsup::Function {
     }
     auto price = prices_.get("price/" + item);
     if (price && !price->found()) {
-      const auto laid_out = lay_out();
-      if (!laid_out.ok()) {
+      if (auto laid_out = lay_out(); !laid_out.ok()) {
         return laid_out;
       }
       price = prices_.get("price/" + item);
