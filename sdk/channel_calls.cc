@@ -302,8 +302,7 @@ ChannelTransport::Missing ChannelTransport::try_begin(const Request& request, co
     return Missing::kNothing;
   }
   announce(*epoch);
-  lock.unlock();
-  ring(*epoch);  // the slot keeps it
+  ring(*epoch);  // under the lock, which keeps the epoch: the slot is lost with another base
   return Missing::kNothing;
 }
 
