@@ -66,7 +66,7 @@ inline constexpr size_t kQueueBytesMax = 16 * 1024 * 1024;
 inline constexpr size_t kMessageBytesMax = 8 * 1024 * 1024;
 static_assert(kQueueBytesMax >= 2 * kMessageBytesMax && kMessageBytesMax <= kPassedAtOnceMax);
 // Of a component: entries of all queues, 64 bytes each, allocated at start; bytes counted once for
-// each queue they wait in.
+// each queue they wait in. Divided among the subscribers (fair_shares.h).
 inline constexpr size_t kBusEntriesMax = 16'384;
 inline constexpr size_t kBusBytesMax = 64 * 1024 * 1024;
 // Memory that the subscribers of a topic share (services/topic_regions.h). Smaller messages fit a
@@ -81,6 +81,9 @@ static_assert(kSharedBytesMax <= kPinnedBytesMax);
 inline constexpr size_t kPublisherSharedBytesMax = 2 * size_t{kTopicRegionBytes};
 // Of all components, those included that a worker may still have mapped.
 inline constexpr uint32_t kTopicRegionsMax = 32;
+// Of one publisher, at most. Besides, they are divided among the functions (fair_shares.h), as long
+// as there are enough of them.
+inline constexpr uint32_t kPublisherRegionsMax = kTopicRegionsMax / 2;
 // Messages between a change of a topic's subscribers and its first region; four times as many
 // before each further one, so that who comes and goes makes few of them.
 inline constexpr uint32_t kTopicSettledMessages = 4;

@@ -2,155 +2,18 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <deque>
-
-#include "broker/components/memory/memory_bus.h"
-#include "broker/testing/fake_loop.h"
-#include "broker/testing/tables.h"
-#include "schemas/pubsub_generated.h"
+#include "broker/testing/pubsub_rig.h"
 
 namespace rtsup::broker {
 namespace {
 
 using testing::FakeCall;
-using testing::FakeLoop;
 using testing::FakePayload;
-
-constexpr FunctionIndex kMail{1};
-constexpr ComponentIndex kBus{1};
-
-testing::Table publish_table(const std::string& topic, const std::string& type = "text/plain") {
-  return testing::make_table([&](auto& b) {
-    const std::vector pairs = {abi::CreatePairDirect(b, "lang", "en")};
-    return abi::CreatePubsubPublishRequestDirect(b, "bus", topic.c_str(), type.c_str(), &pairs);
-  });
-}
-
-struct Sent {
-  EventSink* sink;
-  std::vector<std::byte> metadata;
-  std::string payload;
-  uint64_t deadline_ns;
-  ValueRef value;
-  [[nodiscard]] const abi::PubsubMessageEvent& table() const {
-    return *flatbuffers::GetRoot<abi::PubsubMessageEvent>(metadata.data());
-  }
-};
-
-// One instance of mail with so many free slots.
-class OneInstance final : public Directory, public Endpoint {
- public:
-  Endpoint* pick(FunctionIndex function) override {
-    return function == kMail && slots > 0 ? this : nullptr;
-  }
-  bool has_ready(FunctionIndex) const override { return slots > 0; }
-  void room_later(FunctionIndex function) override {
-    if (!is_midturn) {
-      observer->room(function);
-    }
-  }
-  uint32_t group_room(const std::shared_ptr<SharedMemory>& memory) override {
-    return memory == nullptr ? 0 : group_room_max;
-  }
-  bool has_overdue() const override { return is_overdue; }
-  bool send_group(const EventGroup& group, EventSink& sink) override {
-    if (no_room) {
-      return false;
-    }
-    Group& made = groups.emplace_back();
-    made.sink = &sink;
-    made.memory = group.memory;
-    for (const auto& item : group.items) {
-      const auto start = group.memory->bytes();
-      EXPECT_GE(item.payload.data(), start.data());
-      EXPECT_LE(item.payload.data() + item.payload.size(), start.data() + start.size());
-      made.texts.push_back(testing::text_of(item.payload).substr(0, 1));
-      made.first = item.payload;
-    }
-    return true;
-  }
-  struct Group {
-    EventSink* sink = nullptr;
-    std::vector<std::string> texts;
-    std::span<const std::byte> first;  // any of them
-    std::shared_ptr<SharedMemory> memory;
-  };
-  uint32_t group_room_max = 0;
-  bool is_midturn = false;
-  std::vector<Group> groups;
-  void observe(Observer* given) override { observer = given; }
-  bool send(const Event& event, EventSink& sink) override {
-    if (no_room) {
-      return false;
-    }
-    --slots;
-    EXPECT_EQ(event.opcode, abi::op::kEventMessage);
-    flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(event.metadata.data()),
-                                   event.metadata.size());
-    EXPECT_TRUE(verifier.VerifyBuffer<abi::PubsubMessageEvent>(nullptr));
-    std::string payload(event.payload->size(), '\0');
-    event.payload->copy(0, std::as_writable_bytes(std::span(payload)));
-    sent.push_back({&sink,
-                    {event.metadata.begin(), event.metadata.end()},
-                    payload,
-                    event.deadline_ns,
-                    *event.value});
-    return true;
-  }
-  void reply(Status status) {
-    const Sent event = std::move(sent.front());
-    sent.pop_front();
-    ++slots;
-    event.sink->answered(status, {}, FakePayload());
-  }
-  Observer* observer = nullptr;
-  bool no_room = false;
-  bool is_overdue = false;
-  int slots = 1;
-  std::deque<Sent> sent;
-};
-
-class PubsubServiceTest : public ::testing::Test {
- protected:
-  PubsubServiceTest() { mail_.observe(&service_); }
-  FakeCall run(uint16_t opcode, testing::Table table, std::string payload = {},
-               uint32_t function = 0) {
-    FakeCall call(opcode, std::move(table), std::move(payload),
-                  testing::function_principal(function, function == 0 ? "cart" : "mail"));
-    service_.handle(call, kBus);
-    return call;
-  }
-  FakeCall publish(const std::string& topic, const std::string& text) {
-    return run(abi::op::kPubsubPublish, publish_table(topic), text);
-  }
-  void subscribe(const std::string& topic) {
-    const auto table = testing::make_table(
-        [&](auto& b) { return abi::CreatePubsubSubscribeRequestDirect(b, "bus", topic.c_str()); });
-    EXPECT_EQ(run(abi::op::kPubsubSubscribe, table, "", kMail.value).status, Status::kOk);
-  }
-
-  // Publishes and acknowledges until the subscribers share memory.
-  void settle(const std::string& topic) {
-    for (uint32_t i = 1; i < kTopicSettledMessages; ++i) {
-      EXPECT_EQ(publish(topic, std::string(4096, 'x')).status, Status::kOk);
-      ASSERT_EQ(mail_.sent.size(), 1U);
-      EXPECT_EQ(mail_.sent.front().value.memory(), nullptr) << "too early";
-      mail_.reply(Status::kOk);
-    }
-  }
-
-  FakeLoop loop_;
-  OneInstance mail_;
-  AnswerBuilder builder_;
-  MemoryBus bus_{2, loop_};
-  PubsubService service_{
-      {.buses = {nullptr, &bus_},
-       .components = {"store", "bus"},
-       .event_timeouts_ns = {1'000'000'000, 2'000'000'000},
-       .id_seed = 0xabc},
-      {.directory = mail_, .timers = loop_, .builder = builder_, .clock = loop_}};
-};
+using testing::kBus;
+using testing::kMail;
+using testing::publish_table;
+using testing::PubsubServiceTest;
+using testing::Sent;
 
 TEST_F(PubsubServiceTest, ASubscriberGetsTheMessageWithAllThatGoesWithIt) {
   subscribe("orders");
@@ -321,7 +184,27 @@ TEST_F(PubsubServiceTest, OnePublisherFillsOnlySoMuchOfIt) {
   const size_t held = service_.regions().held_by(FunctionIndex{0});
   EXPECT_LE(held, kPublisherSharedBytesMax);
   EXPECT_GT(held, kPublisherSharedBytesMax - 2 * kMessage);
-  EXPECT_EQ(service_.regions().regions(), kTopics);
+  EXPECT_EQ(service_.regions().regions_of(FunctionIndex{0}), kTopics);
+}
+
+TEST_F(PubsubServiceTest, OnePublisherTakesOnlySoManyRegions) {
+  const auto publish_as = [this](uint32_t function, const std::string& topic) {
+    const FakeCall call =
+        run(abi::op::kPubsubPublish, publish_table(topic), std::string(4096, 'x'), function);
+    EXPECT_EQ(call.status, Status::kOk);
+    const bool is_shared = mail_.sent.front().value.memory() != nullptr;
+    mail_.reply(Status::kOk);
+    return is_shared;
+  };
+  constexpr uint32_t kTopics = kTopicRegionsMax + 4;
+  for (uint32_t topic = 0; topic < kTopics; ++topic) {
+    subscribe(std::to_string(topic));
+    settle(std::to_string(topic));
+    EXPECT_EQ(publish_as(0, std::to_string(topic)), topic < kPublisherRegionsMax);
+  }
+  EXPECT_EQ(service_.regions().regions_of(FunctionIndex{0}), kPublisherRegionsMax);
+  EXPECT_TRUE(publish_as(1, std::to_string(kTopics - 1))) << "another has its own";
+  EXPECT_EQ(service_.regions().regions_of(FunctionIndex{1}), 1U);
 }
 
 // ---- groups ----
@@ -452,132 +335,6 @@ TEST_F(PubsubGroupTest, WhatDoesNotLieInTheSameMemoryGoesAlone) {
   EXPECT_EQ(mail_.sent[1].payload, "small");
   ASSERT_EQ(mail_.groups.size(), 1U);
   EXPECT_EQ(mail_.groups.front().texts, Texts({"b", "c"}));
-}
-
-// ---- suspects ----
-
-class PubsubSuspectTest : public PubsubServiceTest {
- protected:
-  PubsubSuspectTest() {
-    mail_.slots = 32;
-    subscribe("orders");
-    subscribe("payments");
-  }
-  void publish_all(const std::string& topic, const std::vector<std::string>& texts) {
-    mail_.is_midturn = true;
-    for (const std::string& text : texts) {
-      EXPECT_EQ(publish(topic, text).status, Status::kOk);
-    }
-    mail_.is_midturn = false;
-    service_.room(kMail);
-  }
-  // The instance ends, and another comes, with what waited by that time.
-  void crash() {
-    ++crashes_;
-    mail_.is_midturn = true;
-    while (!mail_.sent.empty()) {
-      mail_.reply(Status::kUnavailable);
-    }
-    mail_.is_midturn = false;
-    loop_.advance_ms(1'000);
-    service_.room(kMail);
-  }
-  // Until nothing is left: each "poison" ends the instance with all that is open there.
-  void run() {
-    for (int i = 0; i < 10'000 && bus_.entries() != 0; ++i) {
-      if (mail_.sent.empty()) {
-        loop_.advance_ms(1'000);
-      } else if (std::any_of(mail_.sent.begin(), mail_.sent.end(),
-                             [](const Sent& event) { return event.payload == "poison"; })) {
-        crash();
-      } else {
-        handled_.push_back(mail_.sent.front().payload);
-        mail_.reply(Status::kOk);
-        service_.room(kMail);
-      }
-    }
-    EXPECT_EQ(bus_.entries(), 0U);
-  }
-  std::vector<std::string> open() const {
-    std::vector<std::string> texts;
-    for (const Sent& event : mail_.sent) {
-      texts.push_back(event.payload);
-    }
-    return texts;
-  }
-
-  size_t crashes_ = 0;
-  std::vector<std::string> handled_;
-};
-
-using Strings = std::vector<std::string>;
-
-TEST_F(PubsubSuspectTest, OnlyWhatEndsInstancesAloneIsGivenUp) {
-  Strings all = {"poison"};
-  all.resize(32, "apple");
-  publish_all("orders", all);
-  ASSERT_EQ(mail_.sent.size(), 32U);
-  run();
-  EXPECT_EQ(handled_.size(), 31U);
-  EXPECT_EQ(bus_.given_up(), 1U);
-  EXPECT_EQ(crashes_, kDeadlyDeliveriesMax);
-}
-
-TEST_F(PubsubSuspectTest, MessagesOfOtherTopicsAreNotBlamedEither) {
-  publish_all("orders", {"apple", "poison", "pear"});
-  publish_all("payments", {"one", "poison", "two"});
-  ASSERT_EQ(mail_.sent.size(), 6U);
-  run();
-  EXPECT_EQ(handled_.size(), 4U);
-  EXPECT_EQ(bus_.given_up(), 2U);
-  EXPECT_EQ(crashes_, 2 * kDeadlyDeliveriesMax - 1) << "the first was of both";
-}
-
-TEST_F(PubsubSuspectTest, NothingGoesBesideASuspectAndThenAllDoAgain) {
-  publish_all("orders", {"apple", "pear"});
-  crash();
-  EXPECT_EQ(open(), Strings({"apple"}));
-  publish_all("payments", {"one", "two"});
-  EXPECT_EQ(open(), Strings({"apple"}));
-  mail_.reply(Status::kOk);
-  EXPECT_EQ(open(), Strings({"one"})) << "other topics have their turn";
-  publish_all("payments", {"three"});
-  EXPECT_EQ(open(), Strings({"one"})) << "but do not keep the suspect waiting";
-  mail_.reply(Status::kOk);
-  EXPECT_EQ(open(), Strings({"pear"}));
-  mail_.reply(Status::kOk);
-  EXPECT_EQ(open(), Strings({"two", "three"}));
-  publish_all("orders", {"plum"});
-  EXPECT_EQ(open(), Strings({"two", "three", "plum"}));
-}
-
-TEST_F(PubsubSuspectTest, WhatIsOverdueMayEndTheInstanceAndIsWaitedFor) {
-  publish_all("orders", {"apple"});
-  crash();
-  mail_.reply(Status::kAborted);
-  mail_.is_overdue = true;
-  loop_.advance_ms(1'000);
-  publish_all("payments", {"one"});
-  EXPECT_EQ(open(), Strings()) << "all waits, so that the suspect's time comes";
-  mail_.is_overdue = false;
-  service_.room(kMail);
-  EXPECT_EQ(open(), Strings({"apple"}));
-}
-
-TEST_F(PubsubSuspectTest, ASuspectThatIsDroppedHoldsUpNobody) {
-  publish_all("orders", {"apple"});
-  crash();
-  mail_.reply(Status::kAborted);
-  publish_all("payments", {"one"});
-  loop_.advance_ms(1'000);
-  EXPECT_EQ(open(), Strings({"one"})) << "the suspect waits for it";
-  const auto table = testing::make_table(
-      [](auto& b) { return abi::CreatePubsubUnsubscribeRequestDirect(b, "bus", "orders"); });
-  EXPECT_EQ(PubsubServiceTest::run(abi::op::kPubsubUnsubscribe, table, "", kMail.value).status,
-            Status::kOk);
-  publish_all("payments", {"two"});
-  mail_.reply(Status::kOk);
-  EXPECT_EQ(open(), Strings({"two"}));
 }
 
 }  // namespace

@@ -18,17 +18,21 @@ constexpr uint32_t kMadeMax = 12;
 
 class TopicRegions::Region final : public SharedMemory {
  public:
-  Region(sys::WritableRegion region, std::shared_ptr<Accounts> accounts) noexcept
-      : region_(std::move(region)), accounts_(std::move(accounts)) {
-    ++accounts_->regions;
+  Region(sys::WritableRegion region, std::shared_ptr<Accounts> accounts, uint32_t opener) noexcept
+      : region_(std::move(region)), accounts_(std::move(accounts)), opener_(opener) {
+    accounts_->opened.take(opener_, 1);
+    ++accounts_->publishers[opener_].regions;
   }
-  ~Region() override { --accounts_->regions; }
+  ~Region() override {
+    accounts_->opened.give(opener_, 1);
+    --accounts_->publishers[opener_].regions;
+  }
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
 
   // Empty when there is no room.
   std::span<std::byte> take(uint32_t bytes, uint32_t publisher) noexcept {
-    size_t& held = accounts_->held[publisher];
+    size_t& held = accounts_->publishers[publisher].bytes;
     if (held + bytes > kPublisherSharedBytesMax) {
       return {};
     }
@@ -51,26 +55,28 @@ class TopicRegions::Region final : public SharedMemory {
     std::memset(place.data(), 0, place.size());
     map_.give(static_cast<uint32_t>(place.data() - region_.mapping.bytes().data()),
               static_cast<uint32_t>(place.size()));
-    accounts_->held[owner] -= place.size();
+    accounts_->publishers[owner].bytes -= place.size();
   }
 
  private:
   sys::WritableRegion region_;
   std::shared_ptr<Accounts> accounts_;
+  const uint32_t opener_;  // who published when it was made
   abi::BlockMap<kTopicRegionBytes, kBlockBytes> map_;
   bool is_current_ = true;
 };
 
 TopicRegions::TopicRegions(size_t function_count)
     : accounts_(std::make_shared<Accounts>(
-          Accounts{.regions = 0, .held = std::vector<size_t>(function_count, 0)})) {}
+          Accounts{.opened = FairShares(kTopicRegionsMax, function_count),
+                   .publishers = std::vector<Publisher>(function_count)})) {}
 
 BusMessage TopicRegions::make(Audience& audience, const Sizes& sizes, FunctionIndex publisher) {
   ++audience.unchanged;
   const size_t size = sizes.table + sizes.payload;
   if (size < kSharedBytesMin || size > kSharedBytesMax ||
-      publisher.value >= accounts_->held.size() ||
-      (audience.memory == nullptr && !open(audience))) {
+      publisher.value >= accounts_->publishers.size() ||
+      (audience.memory == nullptr && !open(audience, publisher.value))) {
     return {};
   }
   BusMessage message{.table = take(audience.memory, sizes.table, publisher),
@@ -95,9 +101,10 @@ ValueRef TopicRegions::take(const std::shared_ptr<SharedMemory>& memory, size_t 
   return value;
 }
 
-bool TopicRegions::open(Audience& audience) {
+bool TopicRegions::open(Audience& audience, uint32_t publisher) {
   const uint32_t wanted = kTopicSettledMessages << (2 * std::min(audience.made, kMadeMax));
-  if (audience.unchanged < wanted || accounts_->regions >= kTopicRegionsMax) {
+  if (audience.unchanged < wanted || accounts_->opened.lacks(publisher, 1) ||
+      accounts_->publishers[publisher].regions >= kPublisherRegionsMax) {
     return false;
   }
   auto made = sys::create_writable_region("rtsup-topic", kTopicRegionBytes);
@@ -106,7 +113,7 @@ bool TopicRegions::open(Audience& audience) {
     return false;
   }
   ++audience.made;
-  audience.memory = std::make_shared<Region>(std::move(*made), accounts_);
+  audience.memory = std::make_shared<Region>(std::move(*made), accounts_, publisher);
   return true;
 }
 

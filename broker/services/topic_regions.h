@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "broker/components/pubsub_bus.h"
+#include "broker/core/fair_shares.h"
 
 namespace rtsup::broker {
 
@@ -25,21 +26,27 @@ class TopicRegions {
   // not changed for a while. Empty: it must lie elsewhere.
   BusMessage make(Audience& audience, const Sizes& sizes, FunctionIndex publisher);
 
-  // Regions that anybody may still have mapped.
-  [[nodiscard]] uint32_t regions() const noexcept { return accounts_->regions; }
+  // Regions that a message of the function made and anybody may still have mapped.
+  [[nodiscard]] uint32_t regions_of(FunctionIndex publisher) const noexcept {
+    return accounts_->publishers[publisher.value].regions;
+  }
   // Bytes that messages of the function take in all of them.
   [[nodiscard]] size_t held_by(FunctionIndex publisher) const noexcept {
-    return accounts_->held[publisher.value];
+    return accounts_->publishers[publisher.value].bytes;
   }
 
  private:
   class Region;
+  struct Publisher {
+    uint32_t regions = 0;  // made by a message of it
+    size_t bytes = 0;      // of its messages, in all of them
+  };
   // Shared with the regions, because sessions may hold them for longer than this lives.
   struct Accounts {
-    uint32_t regions = 0;
-    std::vector<size_t> held;  // by publisher
+    FairShares opened;
+    std::vector<Publisher> publishers;
   };
-  bool open(Audience& audience);
+  bool open(Audience& audience, uint32_t publisher);
   static ValueRef take(const std::shared_ptr<SharedMemory>& memory, size_t size,
                        FunctionIndex publisher);
 

@@ -18,7 +18,9 @@ MemoryBus::MemoryBus(size_t function_count, Timers& timers)
     : timers_(timers),
       entries_(kBusEntriesMax, [] { return Entry(); }),
       functions_(function_count),
-      turns_(function_count, 0) {
+      turns_(function_count, 0),
+      entry_shares_(kBusEntriesMax, function_count),
+      byte_shares_(kBusBytesMax, function_count) {
   waiting_.reserve(kBusEntriesMax);
   told_.reserve(function_count);
 }
@@ -89,16 +91,26 @@ void MemoryBus::tell() {
 
 // All or nothing: what was acknowledged must reach every subscriber.
 Reason MemoryBus::check_room(const Subscriptions& subscribers, size_t bytes) const {
-  if (entries_.taken() + subscribers.size() > kBusEntriesMax ||
-      bytes_ + bytes * subscribers.size() > kBusBytesMax) {
-    return Reason::kBusFull;
-  }
   const bool full = std::any_of(subscribers.begin(), subscribers.end(),
                                 [bytes](const Subscription* subscription) {
                                   return subscription->count >= kQueueMessagesMax ||
                                          subscription->bytes + bytes > kQueueBytesMax;
                                 });
-  return full ? Reason::kSubscriberFull : Reason::kNone;
+  if (full) {
+    return Reason::kSubscriberFull;
+  }
+  return is_full(subscribers, bytes) ? Reason::kBusFull : Reason::kNone;
+}
+
+// Each of them is another function.
+bool MemoryBus::is_full(const Subscriptions& subscribers, size_t bytes) const {
+  size_t entries_beyond = 0;
+  size_t bytes_beyond = 0;
+  for (const Subscription* const subscription : subscribers) {
+    entries_beyond += entry_shares_.beyond(subscription->function.value, 1);
+    bytes_beyond += byte_shares_.beyond(subscription->function.value, bytes);
+  }
+  return entries_beyond > entry_shares_.common_left() || bytes_beyond > byte_shares_.common_left();
 }
 
 MemoryBus::Subscription* MemoryBus::find(FunctionIndex subscriber, std::string_view topic) const {
@@ -173,7 +185,8 @@ void MemoryBus::push(Subscription& subscription, const BusMessage& message) {
   entry.pinned = pinned_bytes(message);
   subscription.bytes += entry.bytes;
   subscription.pinned_bytes += entry.pinned;
-  bytes_ += entry.bytes;
+  entry_shares_.take(subscription.function.value, 1);
+  byte_shares_.take(subscription.function.value, entry.bytes);
 }
 
 // At its place by publication: only what was taken together with it can stand before.
@@ -263,7 +276,8 @@ void MemoryBus::free_entry(Entry& entry) {
   --subscription.count;
   subscription.bytes -= entry.bytes;
   subscription.pinned_bytes -= entry.pinned;
-  bytes_ -= entry.bytes;
+  entry_shares_.give(subscription.function.value, 1);
+  byte_shares_.give(subscription.function.value, entry.bytes);
   entry.message = {};
   entries_.give(&entry);
 }

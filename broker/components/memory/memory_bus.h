@@ -3,7 +3,7 @@
 // Owns:    a fixed number of queue entries, allocated at start; a message's bytes are shared by the
 //          queues that it waits in. Timers must outlive it.
 // Units:   limits in broker/core/limits.h.
-// Errors:  SUBSCRIBER_FULL, BUS_FULL, NO_MEMORY, TOO_MANY_SUBSCRIPTIONS. A refused message is in no
+// Errors:  SUBSCRIBER_FULL, BUS_FULL (a subscriber has its share, and what is common is taken), NO_MEMORY, TOO_MANY_SUBSCRIPTIONS. A refused message is in no
 //          queue.
 // Threads: the shard's only.
 //
@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "broker/components/pubsub_bus.h"
+#include "broker/core/fair_shares.h"
 #include "broker/core/limits.h"
 #include "broker/core/pool.h"
 #include "broker/core/post.h"
@@ -85,6 +86,7 @@ class MemoryBus final : public PubsubBus, public Movable {
   };
 
   [[nodiscard]] abi::Reason check_room(const Subscriptions& subscribers, size_t bytes) const;
+  [[nodiscard]] bool is_full(const Subscriptions& subscribers, size_t bytes) const;
   static size_t pinned_bytes(const BusMessage& message) noexcept;
   static void forget_memory(Audience& audience) noexcept;
   Subscription* find(FunctionIndex subscriber, std::string_view topic) const;
@@ -115,7 +117,9 @@ class MemoryBus final : public PubsubBus, public Movable {
   uint64_t timer_due_ns_ = 0;
   uint64_t published_ = 0;
   uint64_t given_up_ = 0;
-  size_t bytes_ = 0;
+  // Of the subscribers, whose queues they are in.
+  FairShares entry_shares_;
+  FairShares byte_shares_;
   // Only while it takes over, in the order in which they came.
   Subscriptions taken_subscriptions_;
   std::vector<BusMessage> taken_messages_;

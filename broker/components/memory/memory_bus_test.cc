@@ -234,7 +234,8 @@ TEST_F(MemoryBusTest, BytesAreBoundedByQueueAndInAll) {
   EXPECT_EQ(publish("orders", large), Reason::kNone);
   EXPECT_EQ(publish("orders", large), Reason::kNone);
   EXPECT_EQ(publish("orders", "x"), Reason::kSubscriberFull);
-  for (size_t topic = 1; topic < kBusBytesMax / kQueueBytesMax; ++topic) {
+  // Who does not read can fill its own share and what is common, and nothing of another's share.
+  for (size_t topic = 1; topic < kBusBytesMax * 3 / 4 / kQueueBytesMax; ++topic) {
     const std::string name = "orders" + std::to_string(topic);
     EXPECT_EQ(bus_.subscribe(kCart, name), Reason::kNone);
     EXPECT_EQ(publish(name, large), Reason::kNone);
@@ -242,6 +243,33 @@ TEST_F(MemoryBusTest, BytesAreBoundedByQueueAndInAll) {
   }
   EXPECT_EQ(bus_.subscribe(kCart, "more"), Reason::kNone);
   EXPECT_EQ(publish("more", large), Reason::kBusFull);
+  EXPECT_EQ(bus_.subscribe(kMail, "letters"), Reason::kNone);
+  EXPECT_EQ(publish("letters", large), Reason::kNone);
+  EXPECT_EQ(publish("letters", large), Reason::kNone);
+  // All or nothing: a topic that both have is full with the first.
+  EXPECT_EQ(bus_.subscribe(kMail, "more"), Reason::kNone);
+  EXPECT_EQ(publish("more", large), Reason::kBusFull);
+  EXPECT_EQ(take(kMail), large);
+}
+
+TEST_F(MemoryBusTest, WhoNeverReadsLeavesEachItsEntries) {
+  size_t queued = 0;
+  for (size_t topic = 0; topic < kSubscriptionsMax; ++topic) {
+    const std::string name = "orders" + std::to_string(topic);
+    EXPECT_EQ(bus_.subscribe(kCart, name), Reason::kNone);
+    while (publish(name, "x") == Reason::kNone) {
+      ++queued;
+    }
+  }
+  EXPECT_EQ(queued, kBusEntriesMax * 3 / 4);
+  EXPECT_EQ(publish("orders63", "x"), Reason::kBusFull);
+  EXPECT_EQ(bus_.subscribe(kMail, "letters"), Reason::kNone);
+  for (size_t i = 0; i < kQueueMessagesMax; ++i) {
+    ASSERT_EQ(publish("letters", "x"), Reason::kNone);
+  }
+  EXPECT_EQ(publish("letters", "x"), Reason::kSubscriberFull);
+  EXPECT_EQ(take(kCart), "x");
+  EXPECT_EQ(publish("orders63", "x"), Reason::kNone);
 }
 
 TEST_F(MemoryBusTest, SubscriptionsAreBounded) {

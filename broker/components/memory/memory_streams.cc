@@ -59,24 +59,27 @@ void MemoryStore::read_part(const StreamRange& range, StreamSink& sink) {
 // The whole of it counts from now on: what was begun can be ended.
 void MemoryStore::begin_upload(uint64_t size, StreamSink& sink) {
   const size_t cost = counted(size);
-  if (bytes_used_ > bytes_max_ || cost > bytes_max_ - bytes_used_) {
+  const uint32_t account = sink.memory().account;
+  if (bytes_used_ > bytes_max_ || cost > bytes_max_ - bytes_used_ ||
+      upload_shares_.lacks(account, cost)) {
     return refuse(sink, Reason::kStoreFull, left_.empty() ? 0 : kRetryWhenFreedMs);
   }
   bytes_used_ += cost;
+  upload_shares_.take(account, cost);
   auto value = std::make_unique<LongValue>();
   value->size = size;
   value->parts.resize(parts_of(size));
-  uploads_.emplace(++uploads_made_, std::move(value));
+  uploads_.emplace(++uploads_made_, Upload{.value = std::move(value), .account = account});
   sink.stream_done({.upload = uploads_made_});
 }
 
 void MemoryStore::put_part(uint64_t upload, uint32_t number, ValueRef part, StreamSink& sink) {
   const auto found = uploads_.find(upload);
-  if (found == uploads_.end() || number >= found->second->parts.size()) {
+  if (found == uploads_.end() || number >= found->second.value->parts.size()) {
     return refuse(sink, Reason::kUploadUnknown);
   }
   part.settle();  // bytes_max_ has counted it
-  found->second->parts[number] = std::move(part);
+  found->second.value->parts[number] = std::move(part);
   sink.stream_done({});
 }
 
@@ -99,8 +102,7 @@ void MemoryStore::commit_upload(uint64_t upload, const StateWrite& write, Stream
   if (outcome.reason != Reason::kNone) {
     return refuse(sink, outcome.reason);
   }
-  table_.find(write.key)->parts = std::move(found->second);
-  uploads_.erase(found);
+  table_.find(write.key)->parts = end_upload(found);
   arm_timer();
   StreamResult result;
   result.item.etag = outcome.etag;
@@ -110,9 +112,15 @@ void MemoryStore::commit_upload(uint64_t upload, const StateWrite& write, Stream
 void MemoryStore::abort_upload(uint64_t upload) {
   const auto found = uploads_.find(upload);
   if (found != uploads_.end()) {
-    leave(std::move(found->second));
-    uploads_.erase(found);
+    leave(end_upload(found));
   }
+}
+
+std::unique_ptr<LongValue> MemoryStore::end_upload(std::map<uint64_t, Upload>::iterator upload) {
+  auto value = std::move(upload->second.value);
+  upload_shares_.give(upload->second.account, counted(value->size));
+  uploads_.erase(upload);
+  return value;
 }
 
 // Freeing a large value at once would hold up the loop.

@@ -23,8 +23,9 @@ constexpr size_t kPart = kUploadPartBytes;
 
 class MemoryStreamsTest : public ::testing::Test {
  protected:
-  static StreamAnswer begin(MemoryStore& store, uint64_t size) {
+  static StreamAnswer begin(MemoryStore& store, uint64_t size, uint32_t account = 0) {
     StreamAnswer answer;
+    answer.account = account;
     store.begin_upload(size, answer);
     return answer;
   }
@@ -56,7 +57,7 @@ class MemoryStreamsTest : public ::testing::Test {
   }
 
   FakeLoop loop_;
-  MemoryStore store_{8 * kPart, loop_, loop_};
+  MemoryStore store_{8 * kPart, 1, loop_, loop_};
 };
 
 TEST_F(MemoryStreamsTest, AnUploadCountsWithItsWholeSizeFromTheBeginning) {
@@ -73,18 +74,29 @@ TEST_F(MemoryStreamsTest, AnUploadCountsWithItsWholeSizeFromTheBeginning) {
 }
 
 TEST_F(MemoryStreamsTest, PartsCountUntilTheyAreFreed) {
-  const std::string value = varied(6 * kPart);
+  const std::string value = varied(5 * kPart);
   ASSERT_EQ(upload(store_, "key", value).reason, Reason::kNone);
   const size_t used = store_.bytes_used();
   StoreAnswer erased;
   testing::ask_erase(store_, "key", erased);
-  EXPECT_GE(store_.bytes_used(), 6 * kPart);
+  EXPECT_GE(store_.bytes_used(), 5 * kPart);
   EXPECT_LT(store_.bytes_used(), used);
-  EXPECT_EQ(begin(store_, 6 * kPart).reason, Reason::kStoreFull);
+  EXPECT_EQ(begin(store_, 5 * kPart).reason, Reason::kStoreFull);
   loop_.advance_ms(0);
   EXPECT_EQ(store_.bytes_used(), 0U);
   EXPECT_EQ(loop_.timer_count(), 0U);
-  EXPECT_EQ(begin(store_, 6 * kPart).reason, Reason::kNone);
+  EXPECT_EQ(begin(store_, 5 * kPart).reason, Reason::kNone);
+}
+
+TEST_F(MemoryStreamsTest, NobodyReservesAllOfIt) {
+  // Shares of two parts for the function and the operator, and four for whoever comes first.
+  const uint64_t first = begin(store_, 3 * kPart, 0).upload;
+  EXPECT_EQ(begin(store_, 3 * kPart, 0).reason, Reason::kStoreFull) << "beyond what it may reserve";
+  EXPECT_EQ(begin(store_, kPart, 1).reason, Reason::kNone);
+  store_.abort_upload(first);
+  // What is committed is reserved no longer.
+  ASSERT_EQ(upload(store_, "key", varied(2 * kPart)).reason, Reason::kNone);
+  EXPECT_EQ(begin(store_, 4 * kPart, 0).reason, Reason::kNone);
 }
 
 TEST_F(MemoryStreamsTest, AReaderKeepsItsPartOfAValueThatIsReplaced) {
@@ -136,7 +148,7 @@ TEST_F(MemoryStreamsTest, ValuesInPartsAreHandedOver) {
   StoreAnswer plain;
   testing::ask_set(store_, "plain", "v", plain);
   begin(store_, kPart);  // is not
-  MemoryStore next{8 * kPart, loop_, loop_};
+  MemoryStore next{8 * kPart, 1, loop_, loop_};
   ASSERT_TRUE(move(store_, next));
   EXPECT_EQ(get(next, "long").value, value);
   EXPECT_EQ(get(next, "plain").value, "v");
@@ -151,9 +163,9 @@ TEST_F(MemoryStreamsTest, ValuesInPartsAreHandedOver) {
 
 TEST_F(MemoryStreamsTest, AHandoverThatLacksPartsOrRoomIsRefused) {
   ASSERT_EQ(upload(store_, "long", varied(3 * kPart)).reason, Reason::kNone);
-  MemoryStore cut{8 * kPart, loop_, loop_};
+  MemoryStore cut{8 * kPart, 1, loop_, loop_};
   EXPECT_FALSE(move(store_, cut, true));
-  MemoryStore small{2 * kPart, loop_, loop_};
+  MemoryStore small{2 * kPart, 1, loop_, loop_};
   const auto refused = move(store_, small);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().status, Status::kResourceExhausted);
