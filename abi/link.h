@@ -25,7 +25,8 @@ enum class LinkCommandVerb : uint32_t {
   kDrain = 3,     // deliver no more events to the session; answer kDrained when none is in flight
   kShutdown = 4,  // finish what is in flight (bounded by number, in ms), flush components, exit 0
   kGiven = 5,     // every session of the broker before has been attached again
-  // Replacing it as planned. The broker that serves:
+  // Replacing it as planned. The broker that serves, each with the number of the attempt: one that
+  // is about another attempt than the last is not obeyed.
   kQuiesce = 6,   // begin nothing new, and be quiet within `number` ms; answered by kQuiet or kBusy
   kResume = 7,    // go on as if nothing had happened
   kHandOver = 8,  // another one has it all: set down.handed_over, answer kHandedOver, exit 0
@@ -46,7 +47,8 @@ struct LinkCommand {
   uint32_t instance;
   uint64_t epoch;
   uint64_t number;
-  uint8_t reserved[24];
+  uint64_t attempt;  // of an upgrade; 0 = any, as of a base before there were numbers
+  uint8_t reserved[16];
 };
 static_assert(sizeof(LinkCommand) == 64);
 
@@ -99,7 +101,8 @@ struct LinkReport {
   ViolationReason reason;
   uint64_t epoch;
   uint64_t number;
-  uint8_t reserved[32];
+  uint64_t attempt;  // kQuiet, kBusy: as of kQuiesce
+  uint8_t reserved[24];
 };
 static_assert(sizeof(LinkReport) == 64);
 

@@ -23,7 +23,7 @@ Header& header_of(std::span<std::byte> bytes) noexcept {
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::create(ShardCore& core, Attachment attachment,
-                                                 int shard_page_fd, sys::UniqueFd& down) {
+                                                 sys::UniqueFd& down) {
   RTSUP_ASSIGN(sys::ReadableRegion up, sys::create_readable_region("rtsup-up", abi::kRegionBytes));
   RTSUP_ASSIGN(sys::WritableRegion own,
                sys::create_writable_region("rtsup-down", abi::kRegionBytes, sys::Prefault::kNo));
@@ -37,7 +37,6 @@ Result<std::unique_ptr<Session>> Session::create(ShardCore& core, Attachment att
   if (session->wants_page()) {
     RTSUP_ASSIGN(session->page_, PageWriter::create(session->epoch_));
   }
-  RTSUP_TRY(session->introduce(shard_page_fd));
   RTSUP_ASSIGN(down, sys::duplicate(session->down_region_.fd.get()));
   return session;
 }

@@ -31,10 +31,11 @@ class Session final : public Endpoint {
   static_assert(kEvents == 64, "a bit each");
   static constexpr size_t kDeadlines = kCalls + kEvents + 2;
 
-  // Makes the regions and sends the attach message. `down` receives a descriptor of the down
-  // region.
+  // Makes the regions. `down` receives a descriptor of the down region.
   static Result<std::unique_ptr<Session>> create(ShardCore& core, Attachment attachment,
-                                                 int shard_page_fd, sys::UniqueFd& down);
+                                                 sys::UniqueFd& down);
+  // Sends the attach message; once.
+  Result<void> introduce(int shard_page_fd);
   ~Session() override;
 
   // What the loop does with it.
@@ -136,7 +137,6 @@ class Session final : public Endpoint {
   };
 
   Session(ShardCore& core, Attachment attachment, sys::ReadableRegion up, sys::WritableRegion down);
-  Result<void> introduce(int shard_page_fd);
   Result<void> send_message(abi::SessionVerb verb, std::span<const abi::SessionItem> items,
                             std::span<const int> fds);
 

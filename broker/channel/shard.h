@@ -71,9 +71,12 @@ struct Unrest {
 class SessionHost {
  public:
   virtual ~SessionHost() = default;
-  // Makes the regions and sends them through the socket. Gives the down region's descriptor, for
-  // the supervisor.
+  // Makes the regions. Gives the down region's descriptor, for the supervisor.
   virtual Result<sys::UniqueFd> attach(Attachment attachment) = 0;
+  // Sends them through the session's socket; once, after the supervisor was told of them: a worker
+  // must not wait in memory that nobody would wake it from. No-op for an unknown session. When it
+  // fails, the session is to be detached.
+  virtual Result<void> introduce(SessionId session) = 0;
   // The worker is gone: answers its events UNAVAILABLE, reclaims everything. No-op for an unknown
   // session.
   virtual void detach(SessionId session) = 0;

@@ -86,7 +86,7 @@ Result<sys::UniqueFd> ShardLoop::attach(Attachment attachment) {
   }
   refresh_clock();
   sys::UniqueFd down;
-  RTSUP_ASSIGN(auto session, Session::create(core_, std::move(attachment), page_.fd.get(), down));
+  RTSUP_ASSIGN(auto session, Session::create(core_, std::move(attachment), down));
   // Edge-triggered and never read: the counter belongs to the worker, which could make a read
   // block.
   RTSUP_TRY(epoll_.add(session->doorbell_fd(), EPOLLIN | EPOLLET, kSessionToken | number));
@@ -99,6 +99,12 @@ Result<sys::UniqueFd> ShardLoop::attach(Attachment attachment) {
   }
   sessions_.emplace(number, std::move(session));
   return down;
+}
+
+Result<void> ShardLoop::introduce(SessionId id) {
+  refresh_clock();
+  const auto found = sessions_.find(id.value);
+  return found == sessions_.end() ? Result<void>() : found->second->introduce(page_.fd.get());
 }
 
 void ShardLoop::detach(SessionId id) {

@@ -22,6 +22,7 @@ class ShardLoop final : public Shard {
   Result<void> open();
 
   Result<sys::UniqueFd> attach(Attachment attachment) override;
+  Result<void> introduce(SessionId id) override;
   void detach(SessionId session) override;
   void drain(SessionId session) override;
   void end(SessionId session, abi::ViolationReason reason, uint64_t number) override;

@@ -240,14 +240,16 @@ void Broker::end_when_idle(uint64_t deadline_ns) {
 
 // ---- another broker takes over ----
 
-void Broker::quiesce(uint64_t limit_ms) {
+void Broker::quiesce(uint64_t limit_ms, uint64_t attempt) {
+  quiescence_->end();  // of an attempt whose end was never heard of
+  attempt_ = attempt;
   quiescence_->begin(std::min(limit_ms, kQuiesceLimitMaxMs) * kMillisecond,
                      [this](const Quiescence::Outcome& outcome) { hand_over_when_quiet(outcome); });
 }
 
 void Broker::hand_over_when_quiet(const Quiescence::Outcome& outcome) {
   if (!outcome.is_quiet) {
-    return link_.busy(outcome.busy, 0);
+    return link_.busy(attempt_, outcome.busy, 0);
   }
   Result<sys::UniqueFd> state = sys::UniqueFd();
   SessionId busy{};
@@ -264,14 +266,21 @@ void Broker::hand_over_when_quiet(const Quiescence::Outcome& outcome) {
   });
   if (!is_idle_still || !state) {
     quiescence_->end();
-    return link_.busy(busy, state ? 0 : abi::pack_error(state.error()));
+    return link_.busy(attempt_, busy, state ? 0 : abi::pack_error(state.error()));
   }
-  link_.quiet(outcome.since_ns, std::move(*state));
+  link_.quiet(attempt_, outcome.since_ns, std::move(*state));
 }
 
-void Broker::resume() { quiescence_->end(); }
+void Broker::resume(uint64_t attempt) {
+  if (is_current(attempt)) {
+    quiescence_->end();
+  }
+}
 
-void Broker::hand_over() {
+void Broker::hand_over(uint64_t attempt) {
+  if (!is_current(attempt)) {
+    return;
+  }
   shards_.hand_over();
   has_handed_over_ = true;
   link_.handed_over();

@@ -43,9 +43,9 @@ class Broker final : public LinkEvents, public LiveMeters {
   [[nodiscard]] bool has_handed_over() const noexcept { return has_handed_over_; }
 
   void shutdown(uint64_t limit_ms) override;
-  void quiesce(uint64_t limit_ms) override;
-  void resume() override;
-  void hand_over() override;
+  void quiesce(uint64_t limit_ms, uint64_t attempt) override;
+  void resume(uint64_t attempt) override;
+  void hand_over(uint64_t attempt) override;
   void import(sys::UniqueFd state) override;
   void session_gone(SessionId session) override;
   void lost() override;
@@ -73,6 +73,10 @@ class Broker final : public LinkEvents, public LiveMeters {
   void end_when_told();
   [[nodiscard]] bool is_idle() const;
   [[nodiscard]] ShardServices& services(uint32_t shard) noexcept;
+  // A command may be late, and meet the next attempt.
+  [[nodiscard]] bool is_current(uint64_t attempt) const noexcept {
+    return attempt == attempt_ || attempt == 0;
+  }
   void hand_over_when_quiet(const Quiescence::Outcome& outcome);
   BrokerState state_of_base();
   Result<void> take_over(sys::UniqueFd state);
@@ -99,6 +103,7 @@ class Broker final : public LinkEvents, public LiveMeters {
   std::optional<UsageService> usage_;
   std::optional<HomeServices> at_home_;
   std::optional<Quiescence> quiescence_;
+  uint64_t attempt_ = 0;  // the last to be quiet
   Result<void> outcome_;
   bool has_handed_over_ = false;
   const Role role_;

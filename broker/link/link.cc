@@ -42,9 +42,9 @@ void put_error(abi::LinkReport& record, const Error& error) noexcept {
   record.epoch = static_cast<uint64_t>(error.number);
 }
 
-abi::LinkReport failed_attach(const abi::LinkCommand& command, const Error& error) noexcept {
+abi::LinkReport failed_attach(uint32_t session, const Error& error) noexcept {
   abi::LinkReport record = make_report(abi::LinkReportVerb::kEndWorker);
-  record.session = command.session;
+  record.session = session;
   put_error(record, error);
   return record;
 }
@@ -104,11 +104,11 @@ void Link::obey(const abi::LinkCommand& command, sys::UniqueFd fd) {
     case abi::LinkCommandVerb::kShutdown:
       return events_.shutdown(command.number);
     case abi::LinkCommandVerb::kQuiesce:
-      return events_.quiesce(command.number);
+      return events_.quiesce(command.number, command.attempt);
     case abi::LinkCommandVerb::kResume:
-      return events_.resume();
+      return events_.resume(command.attempt);
     case abi::LinkCommandVerb::kHandOver:
-      return events_.hand_over();
+      return events_.hand_over(command.attempt);
     case abi::LinkCommandVerb::kImport:
       return events_.import(std::move(fd));
   }
@@ -143,7 +143,7 @@ void Link::attach(const abi::LinkCommand& command, sys::UniqueFd fd) {
   known.epoch = command.epoch;
   auto down = attach_as(command, std::move(fd), known);
   if (!down) {
-    send({.record = failed_attach(command, down.error()), .fd = {}});
+    send({.record = failed_attach(command.session, down.error()), .fd = {}});
     sessions_.erase(session);
     return;
   }
@@ -172,12 +172,19 @@ Result<sys::UniqueFd> Link::attach_as(const abi::LinkCommand& command, sys::Uniq
                                                  : abi::kPayloadBytesMax});
 }
 
-void Link::quiet(uint64_t since_ns, sys::UniqueFd state) {
-  report(abi::LinkReportVerb::kQuiet, {}, since_ns, abi::ViolationReason::kNone, std::move(state));
+void Link::quiet(uint64_t attempt, uint64_t since_ns, sys::UniqueFd state) {
+  abi::LinkReport record = make_report(abi::LinkReportVerb::kQuiet);
+  record.number = since_ns;
+  record.attempt = attempt;
+  send({.record = record, .fd = std::move(state)});
 }
 
-void Link::busy(SessionId session, uint64_t packed_error) {
-  report(abi::LinkReportVerb::kBusy, session, packed_error);
+void Link::busy(uint64_t attempt, SessionId session, uint64_t packed_error) {
+  abi::LinkReport record = make_report(abi::LinkReportVerb::kBusy);
+  record.session = session.value;
+  record.number = packed_error;
+  record.attempt = attempt;
+  send({.record = record, .fd = {}});
 }
 
 void Link::joined(SessionId session) { report(abi::LinkReportVerb::kJoined, session); }
@@ -239,8 +246,23 @@ void Link::flush() {
       retry_later();
       return;
     }
+    const bool is_attached = sent && next.record.verb == abi::LinkReportVerb::kAttached;
+    const SessionId session{next.record.session};
     // Broken: receive() notices as well, and ends this process.
     waiting_.pop_front();
+    if (is_attached) {
+      introduce(session);
+    }
+  }
+}
+
+// Only when the supervisor knows of the regions: should this process die, the worker that waits in
+// them is woken there.
+void Link::introduce(SessionId session) {
+  const auto introduced = host_->introduce(session);
+  if (!introduced) {
+    host_->detach(session);
+    send({.record = failed_attach(session.value, introduced.error()), .fd = {}});
   }
 }
 

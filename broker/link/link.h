@@ -26,11 +26,11 @@ class LinkEvents {
   virtual ~LinkEvents() = default;
   // The supervisor asks to end within `limit_ms`.
   virtual void shutdown(uint64_t limit_ms) = 0;
-  // It asks to be quiet within `limit_ms`, or to go on after that. Answered by report().
-  virtual void quiesce(uint64_t limit_ms) = 0;
-  virtual void resume() = 0;
+  // It asks to be quiet within `limit_ms`, or to go on after that. Answered by quiet() or busy().
+  virtual void quiesce(uint64_t limit_ms, uint64_t attempt) = 0;
+  virtual void resume(uint64_t attempt) = 0;
   // Another broker has all that was handed over.
-  virtual void hand_over() = 0;
+  virtual void hand_over(uint64_t attempt) = 0;
   // To go on with what the broker before held.
   virtual void import(sys::UniqueFd state) = 0;
   // Nothing of the session comes any more.
@@ -51,8 +51,8 @@ class Link final : public channel::SessionObserver, public LiveMeters {
   Result<void> serve(channel::Shard& home, channel::SessionHost& sessions);
 
   // What was asked of LinkEvents has become of it.
-  void quiet(uint64_t since_ns, sys::UniqueFd state);
-  void busy(SessionId session, uint64_t packed_error);
+  void quiet(uint64_t attempt, uint64_t since_ns, sys::UniqueFd state);
+  void busy(uint64_t attempt, SessionId session, uint64_t packed_error);
   void imported() { report(abi::LinkReportVerb::kImported, {}); }
   void handed_over() { report(abi::LinkReportVerb::kHandedOver, {}); }
   // Reports that the supervisor has not taken yet.
@@ -87,6 +87,7 @@ class Link final : public channel::SessionObserver, public LiveMeters {
               abi::ViolationReason reason = abi::ViolationReason::kNone, sys::UniqueFd fd = {});
   void send(Report report);
   void flush();
+  void introduce(SessionId session);
   void retry_later();
 
   const int socket_;

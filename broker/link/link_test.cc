@@ -15,14 +15,16 @@ using testing::FakeShard;
 class Events final : public LinkEvents {
  public:
   void shutdown(uint64_t limit_ms) override { limit = limit_ms; }
-  void quiesce(uint64_t limit_ms) override { quiesce_limit = limit_ms; }
-  void resume() override { ++resumed; }
-  void hand_over() override { ++handed_over; }
+  void quiesce(uint64_t limit_ms, uint64_t attempt) override {
+    quiesce_limit = limit_ms;
+    attempts.push_back(attempt);
+  }
+  void resume(uint64_t attempt) override { attempts.push_back(attempt); }
+  void hand_over(uint64_t attempt) override { attempts.push_back(attempt); }
   void import(sys::UniqueFd state) override { imported = std::move(state); }
   void lost() override { is_lost = true; }
   std::optional<uint64_t> quiesce_limit;
-  int resumed = 0;
-  int handed_over = 0;
+  std::vector<uint64_t> attempts;
   sys::UniqueFd imported;
   std::optional<uint64_t> limit;
   bool is_lost = false;
@@ -52,6 +54,7 @@ class LinkTest : public ::testing::Test {
           .instance = 2,
           .epoch = 7,
           .number = number,
+          .attempt = 0,
           .reserved = {}},
          std::span(&fd, 1));
   }
@@ -145,6 +148,35 @@ TEST_F(LinkTest, AnAttachThatFailsIsReportedWithItsCause) {
   EXPECT_EQ(next().verb, abi::LinkReportVerb::kAttached);
 }
 
+// Whoever knows the regions must be woken in them, should this process die.
+TEST_F(LinkTest, AWorkerHearsOfItsSessionOnceTheSupervisorDoes) {
+  attach(10, 0);
+  EXPECT_EQ(shard_.introduced, std::vector<uint32_t>{10});
+  while (!link_.has_unsent()) {
+    link_.failed(SessionId{10}, 1);
+  }
+  attach(11, 0);
+  EXPECT_TRUE(shard_.attached.contains(SessionId{11}));
+  EXPECT_EQ(shard_.introduced, std::vector<uint32_t>{10});
+  while (has_report()) {
+  }
+  shard_.loop.advance_ms(10);
+  EXPECT_EQ(shard_.introduced, (std::vector<uint32_t>{10, 11}));
+}
+
+TEST_F(LinkTest, AWorkerThatCanNotBeIntroducedIsEnded) {
+  shard_.introduce_error =
+      Error{.status = Status::kUnavailable, .step = Step::kSession, .sys_errno = 32, .number = 4};
+  attach(11, 0);
+  EXPECT_EQ(next().verb, abi::LinkReportVerb::kAttached);
+  const abi::LinkReport report = next();
+  EXPECT_EQ(report.verb, abi::LinkReportVerb::kEndWorker);
+  EXPECT_EQ(report.session, 11U);
+  EXPECT_EQ(abi::unpack_error(report.number, static_cast<int64_t>(report.epoch)),
+            *shard_.introduce_error);
+  EXPECT_EQ(shard_.detached, std::vector<uint32_t>{11});
+}
+
 TEST_F(LinkTest, AFunctionBeyondThePlanIsNotAttached) {
   attach(14, 2);
   EXPECT_EQ(next().verb, abi::LinkReportVerb::kEndWorker);
@@ -200,31 +232,39 @@ TEST_F(LinkTest, CommandsReachTheShard) {
 }
 
 TEST_F(LinkTest, ReplacingTheBrokerIsTheEventsToDo) {
-  tell_verb(abi::LinkCommandVerb::kQuiesce, 0, 700);
-  tell_verb(abi::LinkCommandVerb::kResume, 0);
-  tell_verb(abi::LinkCommandVerb::kHandOver, 0);
-  EXPECT_EQ(events_.quiesce_limit, 700U);
-  EXPECT_EQ(events_.resumed, 1);
-  EXPECT_EQ(events_.handed_over, 1);
-  const auto state = *sys::create_memfd("state", 1);
-  const int fd = state.get();
   abi::LinkCommand command{};
   command.magic = abi::kLinkMagic;
+  command.verb = abi::LinkCommandVerb::kQuiesce;
+  command.number = 700;
+  command.attempt = 4;
+  tell(command);
+  command.verb = abi::LinkCommandVerb::kResume;
+  command.attempt = 5;
+  tell(command);
+  command.verb = abi::LinkCommandVerb::kHandOver;
+  command.attempt = 6;
+  tell(command);
+  EXPECT_EQ(events_.quiesce_limit, 700U);
+  EXPECT_EQ(events_.attempts, (std::vector<uint64_t>{4, 5, 6}));
+  const auto state = *sys::create_memfd("state", 1);
+  const int fd = state.get();
   command.verb = abi::LinkCommandVerb::kImport;
   tell(command, std::span(&fd, 1));
   EXPECT_TRUE(events_.imported.is_open());
 }
 
 TEST_F(LinkTest, WhatBecameOfItIsReported) {
-  link_.quiet(42, *sys::create_memfd("state", 1));
+  link_.quiet(9, 42, *sys::create_memfd("state", 1));
   const abi::LinkReport quiet = next();
   EXPECT_EQ(quiet.verb, abi::LinkReportVerb::kQuiet);
   EXPECT_EQ(quiet.number, 42U);
+  EXPECT_EQ(quiet.attempt, 9U);
   EXPECT_EQ(fd_count_, 1U);
-  link_.busy(SessionId{3}, 0);
+  link_.busy(9, SessionId{3}, 0);
   const abi::LinkReport busy = next();
   EXPECT_EQ(busy.verb, abi::LinkReportVerb::kBusy);
   EXPECT_EQ(busy.session, 3U);
+  EXPECT_EQ(busy.attempt, 9U);
   link_.imported();
   EXPECT_EQ(next().verb, abi::LinkReportVerb::kImported);
   link_.handed_over();

@@ -140,6 +140,13 @@ Result<sys::UniqueFd> ShardSet::attach(channel::Attachment attachment) {
   return down;
 }
 
+Result<void> ShardSet::introduce(SessionId session) {
+  const uint32_t owner = owner_of(session);
+  Result<void> introduced;
+  run_on(owner, [&] { introduced = at(owner).introduce(session); });
+  return introduced;
+}
+
 void ShardSet::detach(SessionId session) {
   const uint32_t owner = owner_of(session);
   owners_.erase(session);

@@ -62,6 +62,7 @@ class ShardSet final : public channel::SessionHost {
   void run_alone(const std::function<void()>& work) const;
 
   Result<sys::UniqueFd> attach(channel::Attachment attachment) override;
+  Result<void> introduce(SessionId session) override;
   void detach(SessionId session) override;
   void drain(SessionId session) override;
   void expect_sessions(bool more) override;

@@ -24,6 +24,10 @@ class FakeShard final : public channel::Shard {
     attached.emplace(attachment.session, std::move(attachment));
     return std::move(*sys::create_memfd("down", 4096));
   }
+  Result<void> introduce(SessionId session) override {
+    introduced.push_back(session.value);
+    return introduce_error ? Result<void>(*introduce_error) : Result<void>();
+  }
   void detach(SessionId session) override { detached.push_back(session.value); }
   void drain(SessionId session) override { drained.push_back(session.value); }
   void end(SessionId, abi::ViolationReason, uint64_t) override {}
@@ -64,6 +68,8 @@ class FakeShard final : public channel::Shard {
   FakeLoop loop;
   std::optional<Error> attach_error;
   std::map<SessionId, channel::Attachment> attached;
+  std::optional<Error> introduce_error;
+  std::vector<uint32_t> introduced;
   std::vector<uint32_t> detached;
   std::vector<uint32_t> drained;
   bool expects = false;

@@ -81,10 +81,14 @@ Result<void> BrokerLink::import(const sys::UniqueFd& state) const {
 
 Result<void> BrokerLink::send(abi::LinkCommandVerb verb, uint32_t session, uint64_t number) const {
   abi::LinkCommand command{};
-  command.magic = abi::kLinkMagic;
   command.verb = verb;
   command.session = session;
   command.number = number;
+  return send(command);
+}
+
+Result<void> BrokerLink::send(abi::LinkCommand command) const {
+  command.magic = abi::kLinkMagic;
   return sys::send_record(socket_.get(), command);
 }
 

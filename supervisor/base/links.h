@@ -39,6 +39,7 @@ class BrokerLink {
   bool receive();
   Result<void> attach(const abi::LinkCommand& command, const sys::UniqueFd& session) const;
   Result<void> send(abi::LinkCommandVerb verb, uint32_t session, uint64_t number = 0) const;
+  Result<void> send(abi::LinkCommand command) const;  // its magic is set here
   // What the broker before has handed over.
   [[nodiscard]] Result<void> import(const sys::UniqueFd& state) const;
   [[nodiscard]] uint64_t malformed_count() const noexcept { return malformed_count_; }

@@ -93,14 +93,17 @@ void Upgrade::on_broker_report(const abi::LinkReport& report, sys::UniqueFd /*fd
 bool Upgrade::on_report(const abi::LinkReport& report, const sys::UniqueFd& fd) {
   switch (report.verb) {
     case abi::LinkReportVerb::kQuiet:
-      if (phase_ == Phase::kQuiescing) {
+      if (phase_ == Phase::kQuiescing && is_current(report)) {
         import(report, fd);
       }
       return true;
     case abi::LinkReportVerb::kBusy:
-      if (phase_ == Phase::kQuiescing && report.number != 0) {
+      if (phase_ != Phase::kQuiescing || !is_current(report)) {
+        return true;
+      }
+      if (report.number != 0) {
         refuse("the broker can not hand over: " + describe_refusal(report.number));
-      } else if (phase_ == Phase::kQuiescing) {
+      } else {
         const std::string name = report.session == 0 ? "" : name_of_(report.session);
         refuse("calls under way did not end within " + seconds(limit_) +
                    (name.empty() ? "" : "; busy: " + name),
@@ -128,10 +131,23 @@ void Upgrade::quiesce(const abi::LinkReport& serving) {
   const auto limit_ms =
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(limit_).count());
   enter(Phase::kQuiescing, limit_ + kAnswerTimeout, "the broker that serves did not answer");
-  if (const auto sent = daemons_.broker().send(abi::LinkCommandVerb::kQuiesce, 0, limit_ms);
-      !sent) {
+  ++attempt_;
+  if (const auto sent = tell(abi::LinkCommandVerb::kQuiesce, attempt_, limit_ms); !sent) {
     refuse("the broker that serves does not listen: " + describe(sent.error()));
   }
+}
+
+Result<void> Upgrade::tell(abi::LinkCommandVerb verb, uint64_t attempt, uint64_t number) {
+  abi::LinkCommand command{};
+  command.verb = verb;
+  command.number = number;
+  command.attempt = attempt;
+  return daemons_.broker().send(command);
+}
+
+// An answer may be late, and meet the next attempt.
+bool Upgrade::is_current(const abi::LinkReport& report) const noexcept {
+  return report.attempt == attempt_ || report.attempt == 0;
 }
 
 void Upgrade::import(const abi::LinkReport& quiet, const sys::UniqueFd& state) {
@@ -153,7 +169,7 @@ void Upgrade::hand_over() {
     refuse("the new broker ended when it had read the state");
     return;
   }
-  if (const auto sent = daemons_.broker().send(abi::LinkCommandVerb::kHandOver, 0); !sent) {
+  if (const auto sent = tell(abi::LinkCommandVerb::kHandOver, attempt_); !sent) {
     refuse("the broker that serves does not listen: " + describe(sent.error()));
     return;
   }
@@ -222,7 +238,7 @@ void Upgrade::refuse(std::string reason, UpgradeOutcome::Kind kind, bool goes_on
     return;
   }
   if (phase_ == Phase::kQuiescing || phase_ == Phase::kImporting) {
-    resume(now() + kAnswerTimeout);
+    resume(attempt_, now() + kAnswerTimeout);
   }
   outcome_ = {.kind = kind, .reason = std::move(reason), .goes_on = goes_on};
   if (!daemons_.has_successor()) {
@@ -235,8 +251,11 @@ void Upgrade::refuse(std::string reason, UpgradeOutcome::Kind kind, bool goes_on
 
 // One that is not told would stand still for ever: where its link is full it is told later, and
 // where it does not read that in time, ended. One that is gone needs no telling.
-void Upgrade::resume(Time limit) {
-  const auto told = daemons_.broker().send(abi::LinkCommandVerb::kResume, 0);
+void Upgrade::resume(uint64_t attempt, Time limit) {
+  if (attempt != attempt_) {
+    return;  // the next one has begun, and the broker goes by that
+  }
+  const auto told = tell(abi::LinkCommandVerb::kResume, attempt);
   if (told || !sys::would_block(told.error())) {
     return;
   }
@@ -244,7 +263,7 @@ void Upgrade::resume(Time limit) {
     daemons_.kill_broker();
     return;
   }
-  context_.loop.call_at(now() + kResumePause, [this, limit] { resume(limit); });
+  context_.loop.call_at(now() + kResumePause, [this, attempt, limit] { resume(attempt, limit); });
 }
 
 void Upgrade::finish(UpgradeOutcome outcome) {

@@ -84,7 +84,9 @@ class Upgrade : private SuccessorEvents {
   void on_limit(const std::string& text);
   void refuse(std::string reason, UpgradeOutcome::Kind kind = UpgradeOutcome::Kind::kRefused,
               bool goes_on = true);
-  void resume(Time limit);
+  void resume(uint64_t attempt, Time limit);
+  Result<void> tell(abi::LinkCommandVerb verb, uint64_t attempt, uint64_t number = 0);
+  [[nodiscard]] bool is_current(const abi::LinkReport& report) const noexcept;
   void finish_joined();
   void finish(UpgradeOutcome outcome);
 
@@ -93,7 +95,8 @@ class Upgrade : private SuccessorEvents {
   Sessions& sessions_;
   const std::function<std::string(uint32_t session)> name_of_;
   Phase phase_ = Phase::kIdle;
-  uint64_t steps_ = 0;  // tells a step's time limit from that of another
+  uint64_t steps_ = 0;    // tells a step's time limit from that of another
+  uint64_t attempt_ = 0;  // of all so far, to be quiet; both ends name it
   Time limit_{};
   Time held_since_{};
   Time held_until_{};  // the last session has joined by then

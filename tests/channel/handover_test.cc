@@ -148,6 +148,7 @@ class HandoverTest : public ::testing::Test {
                                 .socket = std::move(*sys::duplicate(socket_.get())),
                                 .is_again = epoch_ > 1});
       ASSERT_TRUE(down);
+      ASSERT_TRUE(shard.introduce({1}));
       down_ = std::move(*sys::ReadOnlyMapping::create(down->get(), abi::kRegionBytes));
     });
   }

@@ -135,7 +135,7 @@ class Rig {
            .socket = std::move(pair->first),
            .is_again = is_again,
            .payload_bytes_max = payload_bytes_max});
-      ok_ = down.has_value();
+      ok_ = down.has_value() && shard.introduce({session}).has_value();
     });
     return std::move(pair->second);
   }

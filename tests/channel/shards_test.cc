@@ -317,5 +317,30 @@ TEST_P(ShardsTest, TheEndWaitsForWhatIsUnderWay) {
   }
 }
 
+// A base that gave an attempt up says so; when that comes late, the next one has begun.
+TEST_P(ShardsTest, WhatIsSaidOfOneAttemptIsNotTakenForTheNextOnes) {
+  const auto cart = start(kCart, "cart");
+  const auto is_held = [&] {
+    const auto table = broker::testing::get_table("fast", "none");
+    return call(cart->base(), abi::op::kStateGet, table, {}, 50'000'000).status ==
+           Status::kDeadlineExceeded;
+  };
+  for (const uint64_t attempt : {1, 2}) {
+    base_.tell(abi::LinkCommandVerb::kQuiesce, 0, 5000, attempt);
+    const abi::LinkReport quiet = base_.next();
+    EXPECT_EQ(quiet.verb, abi::LinkReportVerb::kQuiet);
+    EXPECT_EQ(quiet.attempt, attempt);
+  }
+  base_.tell(abi::LinkCommandVerb::kResume, 0, 0, 1);
+  base_.tell(abi::LinkCommandVerb::kHandOver, 0, 0, 1);
+  EXPECT_TRUE(is_held());
+  base_.tell(abi::LinkCommandVerb::kResume, 0, 0, 2);
+  EXPECT_EQ(get(cart->base(), "fast", "none").status, Status::kOk);
+  base_.tell(abi::LinkCommandVerb::kQuiesce, 0, 5000, 3);
+  EXPECT_EQ(base_.next().attempt, 3U);
+  base_.tell(abi::LinkCommandVerb::kResume, 0);  // as a base before said it
+  EXPECT_FALSE(is_held());
+}
+
 }  // namespace
 }  // namespace rtsup

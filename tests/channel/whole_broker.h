@@ -34,12 +34,14 @@ class WholeBroker {
     thread_.join();
     broker_.reset();
   }
-  void tell(abi::LinkCommandVerb verb, uint32_t session, uint64_t number = 0) {
+  void tell(abi::LinkCommandVerb verb, uint32_t session, uint64_t number = 0,
+            uint64_t attempt = 0) {
     abi::LinkCommand command{};
     command.magic = abi::kLinkMagic;
     command.verb = verb;
     command.session = session;
     command.number = number;
+    command.attempt = attempt;
     ASSERT_TRUE(sys::send_record(sockets_.second.get(), command));
   }
   // The next record of the link but kJoined, which comes at any time.
