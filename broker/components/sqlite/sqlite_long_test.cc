@@ -48,6 +48,17 @@ class SqliteLongTest : public ::testing::Test {
   StreamAnswer upload(SqliteStore& store, std::string_view key, const std::string& value) {
     return testing::upload(store, key, value, [this](StreamAnswer& answer) { wait(answer); });
   }
+  // An upload of one part, which is there.
+  uint64_t begin_one_part(SqliteStore& store) {
+    StreamAnswer begun;
+    store.begin_upload(kUploadPartBytes, begun);
+    wait(begun);
+    StreamAnswer part;
+    testing::ask_part(store, begun.upload, 0, varied(kUploadPartBytes), part);
+    wait(part);
+    EXPECT_EQ(part.reason, abi::Reason::kNone);
+    return begun.upload;
+  }
   StoreAnswer get(StateStore& store, std::string_view key) {
     StoreAnswer answer;
     testing::ask_get(store, key, answer);
@@ -112,17 +123,11 @@ TEST_F(SqliteLongTest, ASuccessorSeesValuesThatCameAfterItsStartAndEndsOpenUploa
                            loops_.back(), loops_.back());
   const std::string value = varied(kUploadPartBytes + 9);
   EXPECT_EQ(upload(*store, "long", value).reason, abi::Reason::kNone);
-  StreamAnswer begun;
-  store->begin_upload(kUploadPartBytes, begun);
-  wait(begun);
-  StreamAnswer part;
-  testing::ask_part(*store, begun.upload, 0, varied(kUploadPartBytes), part);
-  wait(part);
-  EXPECT_EQ(part.reason, abi::Reason::kNone) << "its opening has left that alone";
+  const uint64_t begun = begin_one_part(*store);
   EXPECT_EQ(get(*next, "long").value, value);
   EXPECT_EQ(set(*next, "key", "w").reason, abi::Reason::kNone);
   StreamAnswer committed;
-  next->commit_upload(begun.upload, {.key = "stolen"}, committed);
+  next->commit_upload(begun, {.key = "stolen"}, committed);
   wait(committed);
   EXPECT_EQ(committed.reason, abi::Reason::kUploadUnknown);
   EXPECT_EQ(get(*next, "long").value, value);
@@ -238,14 +243,9 @@ TEST_F(SqliteLongTest, ASuccessorLosesNoPartsOfWhatEndsBeforeItWrites) {
   EXPECT_EQ(set(*store, "key", "v").reason, abi::Reason::kNone);
   auto next = *sqlite::Writer::open(path_, "", sqlite::Migrate::kNo);
   const int64_t soon = loops_.back().unix_ms() + 1000;
-  StreamAnswer begun;
-  store->begin_upload(kUploadPartBytes, begun);
-  wait(begun);
-  StreamAnswer part;
-  testing::ask_part(*store, begun.upload, 0, varied(kUploadPartBytes), part);
-  wait(part);
+  const uint64_t begun = begin_one_part(*store);
   StreamAnswer committed;
-  store->commit_upload(begun.upload, {.key = "long", .expires_unix_ms = soon}, committed);
+  store->commit_upload(begun, {.key = "long", .expires_unix_ms = soon}, committed);
   wait(committed);
   ASSERT_EQ(committed.reason, abi::Reason::kNone);
   next.remove_ended(soon);
