@@ -57,8 +57,7 @@ Result<ComponentSet::Row> ComponentSet::open_one(const plan::BasePlan& plan, uin
   Row row;
   if (type == "state.memory") {
     RTSUP_ASSIGN(const size_t bytes, bytes_max(component));
-    auto store = std::make_unique<MemoryStore>(bytes, plan.functions()->size(), services.timers,
-                                               services.clock);
+    auto store = std::make_unique<MemoryStore>(bytes, services.timers, services.clock);
     row.movable = store.get();
     row.store = std::move(store);
     return row;

@@ -57,7 +57,7 @@ class DispatcherTest : public ::testing::Test {
   Meter meter_{1};
   FiveLiveCalls live_;
   NoInstances directory_;
-  MemoryStore store_{size_t{1} << 20, 1, loop_, loop_};
+  MemoryStore store_{size_t{1} << 20, loop_, loop_};
   StateService state_{"shop", "shop", {&store_}, builder_, loop_};
   InvokeService invoke_{{1'000'000'000}, directory_, loop_, builder_};
   PubsubService pubsub_{

@@ -22,7 +22,7 @@ INSTANTIATE_TEST_SUITE_P(Memory, StateConformance,
                              "memory",
                              [](FakeLoop& loop) {
                                return std::make_unique<MemoryStore>(MemoryStore::kBytesMaxDefault,
-                                                                    1, loop, loop);
+                                                                    loop, loop);
                              }}),
                          [](const auto& maker) { return maker.param.name; });
 
@@ -31,7 +31,7 @@ INSTANTIATE_TEST_SUITE_P(Memory, StreamConformance,
                              "memory",
                              [](FakeLoop& loop) {
                                return std::make_unique<MemoryStore>(MemoryStore::kBytesMaxDefault,
-                                                                    1, loop, loop);
+                                                                    loop, loop);
                              }}),
                          [](const auto& maker) { return maker.param.name; });
 

@@ -19,8 +19,6 @@ class StreamAnswer final : public StreamSink {
     etag = result.item.etag;
     value = text_of(result.item.value.bytes());
   }
-  MemoryShare memory() const noexcept override { return {.budget = nullptr, .account = account}; }
-  uint32_t account = 0;
   bool done = false;
   abi::Reason reason = abi::Reason::kNone;
   uint64_t upload = 0;

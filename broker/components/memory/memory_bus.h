@@ -3,8 +3,8 @@
 // Owns:    a fixed number of queue entries, allocated at start; a message's bytes are shared by the
 //          queues that it waits in. Timers must outlive it.
 // Units:   limits in broker/core/limits.h.
-// Errors:  SUBSCRIBER_FULL, BUS_FULL (a subscriber has its share, and what is common is taken), NO_MEMORY, TOO_MANY_SUBSCRIPTIONS. A refused message is in no
-//          queue.
+// Errors:  SUBSCRIBER_FULL, BUS_FULL (a subscriber has its share, and what is common is taken),
+//          NO_MEMORY, TOO_MANY_SUBSCRIPTIONS. A refused message is in no queue.
 // Threads: the shard's only.
 //
 // Order: messages of one topic leave in the order in which they were published. One that comes

@@ -127,11 +127,9 @@ Result<void> MemoryStore::take_long(HandoverRecord& record) {
       table_.find(write.key) != nullptr) {
     return record.refused();
   }
-  if (set(write, nullptr).reason != abi::Reason::kNone ||
-      counted(size) > bytes_max_ - bytes_used_) {
+  if (set(write, nullptr).reason != abi::Reason::kNone || !has_room(counted(size))) {
     return too_much(bytes_used_);
   }
-  bytes_used_ += counted(size);
   taken_long_ = table_.find(write.key);
   taken_long_->etag = etag;
   taken_long_->parts = std::make_unique<LongValue>();
@@ -149,6 +147,7 @@ Result<void> MemoryStore::take_part(HandoverRecord& record) {
     return record.refused();
   }
   RTSUP_ASSIGN(ValueRef part, value_of(bytes));
+  bytes_used_ += bytes.size() + kPartOverhead;
   value.parts.push_back(std::move(part));
   return {};
 }

@@ -66,8 +66,8 @@ Answer read(MemoryStore& store, std::string_view key) {
 class StoreHandoverTest : public ::testing::Test {
  protected:
   FakeLoop loop_;
-  MemoryStore old_{64 * 1024, 1, loop_, loop_};
-  MemoryStore new_{64 * 1024, 1, loop_, loop_};
+  MemoryStore old_{64 * 1024, loop_, loop_};
+  MemoryStore new_{64 * 1024, loop_, loop_};
 };
 
 TEST_F(StoreHandoverTest, ValuesEtagsAndEndsStay) {
@@ -117,7 +117,7 @@ TEST_F(StoreHandoverTest, HandingOverChangesNothing) {
 
 TEST_F(StoreHandoverTest, MoreThanItMayHoldOrAKeyTwiceIsRefused) {
   write(old_, {.key = "a", .value = value_of(std::string(2000, 'v'))});
-  MemoryStore small(1024, 1, loop_, loop_);
+  MemoryStore small(1024, loop_, loop_);
   const auto refused = move(old_, small);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().status, Status::kResourceExhausted);

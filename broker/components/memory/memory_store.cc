@@ -20,13 +20,8 @@ size_t cost_of(const MemoryEntry& entry) noexcept {
 
 }  // namespace
 
-MemoryStore::MemoryStore(size_t bytes_max, size_t function_count, Timers& timers,
-                         const WallClock& clock)
-    : bytes_max_(bytes_max),
-      timers_(timers),
-      clock_(clock),
-      table_(bytes_max / kBytesPerBucket),
-      upload_shares_(bytes_max, function_count + 1) {  // and the operator
+MemoryStore::MemoryStore(size_t bytes_max, Timers& timers, const WallClock& clock)
+    : bytes_max_(bytes_max), timers_(timers), clock_(clock), table_(bytes_max / kBytesPerBucket) {
   items_.reserve(kBulkItemsMax);
   outcomes_.reserve(kBulkItemsMax);
 }

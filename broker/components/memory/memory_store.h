@@ -3,9 +3,8 @@
 // is replaced as planned hands them over.
 // Owns:    all entries and open uploads. Timers and clock must outlive it.
 // Units:   bytes_max bounds keys + values + kEntryOverhead each; what would pass it is STORE_FULL.
-//          An upload counts with its whole size from the beginning, and parts until they are freed.
-//          So that nobody reserves it all, uploads that are open are divided among the functions
-//          (fair_shares.h).
+//          An upload counts with the parts that have come, so that nobody reserves what he does not
+//          send, and parts count until they are freed.
 // Threads: the shard's only. Reading allocates nothing.
 #pragma once
 
@@ -21,7 +20,6 @@
 #include "broker/components/memory/key_table.h"
 #include "broker/components/state_store.h"
 #include "broker/components/state_streams.h"
-#include "broker/core/fair_shares.h"
 #include "broker/core/post.h"
 #include "broker/core/wall_clock.h"
 #include "broker/handover/movable.h"
@@ -37,7 +35,7 @@ class MemoryStore final : public StateStore, public StreamStore, public Movable 
   // The same for a part: a Value's header, the allocator's, its place in the list.
   static constexpr size_t kPartOverhead = 128;
 
-  MemoryStore(size_t bytes_max, size_t function_count, Timers& timers, const WallClock& clock);
+  MemoryStore(size_t bytes_max, Timers& timers, const WallClock& clock);
   ~MemoryStore() override;
   MemoryStore(const MemoryStore&) = delete;
   MemoryStore& operator=(const MemoryStore&) = delete;
@@ -71,11 +69,6 @@ class MemoryStore final : public StateStore, public StreamStore, public Movable 
     std::string content_type;
   };
 
-  struct Upload {
-    std::unique_ptr<LongValue> value;
-    uint32_t account = 0;
-  };
-
   MemoryEntry* find(std::string_view key) const noexcept;
   void read_whole(const MemoryEntry& entry, StateReadSink& sink);
   StateItem join_at_once(const MemoryEntry& entry, const StateReadSink& sink, size_t bytes_max);
@@ -86,8 +79,9 @@ class MemoryStore final : public StateStore, public StreamStore, public Movable 
   Result<void> take_part(HandoverRecord& record);
   Result<void> end_long();
 
-  std::unique_ptr<LongValue> end_upload(std::map<uint64_t, Upload>::iterator upload);
-
+  [[nodiscard]] bool has_room(size_t bytes) const noexcept {
+    return bytes_used_ <= bytes_max_ && bytes <= bytes_max_ - bytes_used_;
+  }
   // What a value in parts counts with, its entry apart.
   static size_t counted(uint64_t size) noexcept;
   static StateItem item_of(const MemoryEntry& entry) noexcept;
@@ -111,8 +105,7 @@ class MemoryStore final : public StateStore, public StreamStore, public Movable 
   // Kept between calls for their capacity; taken out while in use, since a sink may ask again.
   std::vector<StateItem> items_;
   std::vector<StateOutcome> outcomes_;
-  std::map<uint64_t, Upload> uploads_;
-  FairShares upload_shares_;  // bytes that open uploads are counted with
+  std::map<uint64_t, std::unique_ptr<LongValue>> uploads_;
   uint64_t uploads_made_ = 0;
   std::deque<Joining> joining_;
   uint64_t join_timer_ = 0;  // 0 = not armed

@@ -46,7 +46,7 @@ class MemoryStoreTest : public ::testing::Test {
 
   FakeLoop loop_;
   LastAnswer answer_;
-  MemoryStore store_{4 * 1024, 1, loop_, loop_};
+  MemoryStore store_{4 * 1024, loop_, loop_};
 };
 
 TEST_F(MemoryStoreTest, BeyondItsMemoryItRefusesAndKeepsWhatIsThere) {
@@ -115,7 +115,7 @@ TEST_F(MemoryStoreTest, AValueBeingReadSurvivesItsReplacement) {
 TEST(MemoryStoreLargeTest, ManyEndAtOnceOverSeveralTurns) {
   FakeLoop loop;
   LastAnswer answer;
-  MemoryStore store(size_t{1} << 20, 1, loop, loop);
+  MemoryStore store(size_t{1} << 20, loop, loop);
   for (int i = 0; i < 1000; ++i) {
     const std::string key = "key" + std::to_string(i);
     const StateWrite write{.key = key, .expires_unix_ms = loop.unix_ms() + 10};

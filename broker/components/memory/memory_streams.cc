@@ -56,30 +56,31 @@ void MemoryStore::read_part(const StreamRange& range, StreamSink& sink) {
   sink.stream_done(result);
 }
 
-// The whole of it counts from now on: what was begun can be ended.
+// What can not be ended is not begun, but only what comes counts: a size is easily said.
 void MemoryStore::begin_upload(uint64_t size, StreamSink& sink) {
-  const size_t cost = counted(size);
-  const uint32_t account = sink.memory().account;
-  if (bytes_used_ > bytes_max_ || cost > bytes_max_ - bytes_used_ ||
-      upload_shares_.lacks(account, cost)) {
+  if (!has_room(counted(size))) {
     return refuse(sink, Reason::kStoreFull, left_.empty() ? 0 : kRetryWhenFreedMs);
   }
-  bytes_used_ += cost;
-  upload_shares_.take(account, cost);
   auto value = std::make_unique<LongValue>();
   value->size = size;
   value->parts.resize(parts_of(size));
-  uploads_.emplace(++uploads_made_, Upload{.value = std::move(value), .account = account});
+  uploads_.emplace(++uploads_made_, std::move(value));
   sink.stream_done({.upload = uploads_made_});
 }
 
 void MemoryStore::put_part(uint64_t upload, uint32_t number, ValueRef part, StreamSink& sink) {
   const auto found = uploads_.find(upload);
-  if (found == uploads_.end() || number >= found->second.value->parts.size()) {
+  if (found == uploads_.end() || number >= found->second->parts.size()) {
     return refuse(sink, Reason::kUploadUnknown);
   }
-  part.settle();  // bytes_max_ has counted it
-  found->second.value->parts[number] = std::move(part);
+  ValueRef& place = found->second->parts[number];
+  const size_t cost = place.size() == 0 ? part.size() + kPartOverhead : 0;  // all have one size
+  if (!has_room(cost)) {
+    return refuse(sink, Reason::kStoreFull, left_.empty() ? 0 : kRetryWhenFreedMs);
+  }
+  bytes_used_ += cost;
+  part.settle();  // bytes_max_ counts it from now on
+  place = std::move(part);
   sink.stream_done({});
 }
 
@@ -102,7 +103,8 @@ void MemoryStore::commit_upload(uint64_t upload, const StateWrite& write, Stream
   if (outcome.reason != Reason::kNone) {
     return refuse(sink, outcome.reason);
   }
-  table_.find(write.key)->parts = end_upload(found);
+  table_.find(write.key)->parts = std::move(found->second);
+  uploads_.erase(found);
   arm_timer();
   StreamResult result;
   result.item.etag = outcome.etag;
@@ -112,15 +114,9 @@ void MemoryStore::commit_upload(uint64_t upload, const StateWrite& write, Stream
 void MemoryStore::abort_upload(uint64_t upload) {
   const auto found = uploads_.find(upload);
   if (found != uploads_.end()) {
-    leave(end_upload(found));
+    leave(std::move(found->second));
+    uploads_.erase(found);
   }
-}
-
-std::unique_ptr<LongValue> MemoryStore::end_upload(std::map<uint64_t, Upload>::iterator upload) {
-  auto value = std::move(upload->second.value);
-  upload_shares_.give(upload->second.account, counted(value->size));
-  uploads_.erase(upload);
-  return value;
 }
 
 // Freeing a large value at once would hold up the loop.
@@ -128,15 +124,11 @@ void MemoryStore::leave(std::unique_ptr<LongValue> value) {
   if (value == nullptr) {
     return;
   }
-  // Of an upload some may never have come; what they count goes at once.
-  size_t kept = 0;
   for (ValueRef& part : value->parts) {
-    kept += part.size() == 0 ? 0 : part.size() + kPartOverhead;
-    if (part.size() != 0) {
+    if (part.size() != 0) {  // of an upload some may never have come
       left_.push_back(std::move(part));
     }
   }
-  bytes_used_ -= counted(value->size) - kept;
   if (!left_.empty() && free_timer_ == 0) {
     free_timer_ = timers_.at(timers_.now_ns(), [this] { free_some(); });
   }

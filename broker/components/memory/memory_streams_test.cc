@@ -23,9 +23,8 @@ constexpr size_t kPart = kUploadPartBytes;
 
 class MemoryStreamsTest : public ::testing::Test {
  protected:
-  static StreamAnswer begin(MemoryStore& store, uint64_t size, uint32_t account = 0) {
+  static StreamAnswer begin(MemoryStore& store, uint64_t size) {
     StreamAnswer answer;
-    answer.account = account;
     store.begin_upload(size, answer);
     return answer;
   }
@@ -57,46 +56,50 @@ class MemoryStreamsTest : public ::testing::Test {
   }
 
   FakeLoop loop_;
-  MemoryStore store_{8 * kPart, 1, loop_, loop_};
+  MemoryStore store_{8 * kPart, loop_, loop_};
 };
 
-TEST_F(MemoryStreamsTest, AnUploadCountsWithItsWholeSizeFromTheBeginning) {
-  const uint64_t first = begin(store_, 5 * kPart).upload;
-  EXPECT_GE(store_.bytes_used(), 5 * kPart);
-  EXPECT_EQ(begin(store_, 3 * kPart).reason, Reason::kStoreFull);
+TEST_F(MemoryStreamsTest, AnUploadCountsWithWhatHasCome) {
+  const std::string value = varied(5 * kPart);
   EXPECT_EQ(begin(store_, UINT64_C(1) << 30).reason, Reason::kStoreFull);
-  StoreAnswer plain;
-  testing::ask_set(store_, "plain", std::string(3 * kPart, 'v'), plain);
-  EXPECT_EQ(plain.reason, Reason::kStoreFull);
-  store_.abort_upload(first);
-  EXPECT_EQ(store_.bytes_used(), 0U) << "no part had come";
-  EXPECT_EQ(begin(store_, 3 * kPart).reason, Reason::kNone);
+  EXPECT_EQ(begin(store_, 8 * kPart).reason, Reason::kStoreFull) << "parts cost more";
+  // Whoever begins and sends nothing takes nothing from anybody.
+  const uint64_t idle = begin(store_, 7 * kPart).upload;
+  EXPECT_EQ(store_.bytes_used(), 0U);
+  ASSERT_EQ(upload(store_, "key", value).reason, Reason::kNone);
+  const size_t used = store_.bytes_used();
+  StreamAnswer answer;
+  for (uint32_t number = 0; number < 2; ++number) {
+    testing::ask_part(store_, idle, number, value, answer);
+    EXPECT_EQ(answer.reason, Reason::kNone);
+  }
+  EXPECT_GE(store_.bytes_used(), used + 2 * kPart);
+  testing::ask_part(store_, idle, 2, value, answer);
+  EXPECT_EQ(answer.reason, Reason::kStoreFull);
+  StoreAnswer erased;
+  testing::ask_erase(store_, "key", erased);
+  loop_.advance_ms(0);
+  loop_.advance_ms(0);
+  testing::ask_part(store_, idle, 2, value, answer);
+  EXPECT_EQ(answer.reason, Reason::kNone) << "it may be sent again";
+  store_.abort_upload(idle);
+  loop_.advance_ms(0);
+  EXPECT_EQ(store_.bytes_used(), 0U);
 }
 
 TEST_F(MemoryStreamsTest, PartsCountUntilTheyAreFreed) {
-  const std::string value = varied(5 * kPart);
+  const std::string value = varied(6 * kPart);
   ASSERT_EQ(upload(store_, "key", value).reason, Reason::kNone);
   const size_t used = store_.bytes_used();
   StoreAnswer erased;
   testing::ask_erase(store_, "key", erased);
-  EXPECT_GE(store_.bytes_used(), 5 * kPart);
+  EXPECT_GE(store_.bytes_used(), 6 * kPart);
   EXPECT_LT(store_.bytes_used(), used);
-  EXPECT_EQ(begin(store_, 5 * kPart).reason, Reason::kStoreFull);
+  EXPECT_EQ(begin(store_, 6 * kPart).reason, Reason::kStoreFull);
   loop_.advance_ms(0);
   EXPECT_EQ(store_.bytes_used(), 0U);
   EXPECT_EQ(loop_.timer_count(), 0U);
-  EXPECT_EQ(begin(store_, 5 * kPart).reason, Reason::kNone);
-}
-
-TEST_F(MemoryStreamsTest, NobodyReservesAllOfIt) {
-  // Shares of two parts for the function and the operator, and four for whoever comes first.
-  const uint64_t first = begin(store_, 3 * kPart, 0).upload;
-  EXPECT_EQ(begin(store_, 3 * kPart, 0).reason, Reason::kStoreFull) << "beyond what it may reserve";
-  EXPECT_EQ(begin(store_, kPart, 1).reason, Reason::kNone);
-  store_.abort_upload(first);
-  // What is committed is reserved no longer.
-  ASSERT_EQ(upload(store_, "key", varied(2 * kPart)).reason, Reason::kNone);
-  EXPECT_EQ(begin(store_, 4 * kPart, 0).reason, Reason::kNone);
+  EXPECT_EQ(begin(store_, 6 * kPart).reason, Reason::kNone);
 }
 
 TEST_F(MemoryStreamsTest, AReaderKeepsItsPartOfAValueThatIsReplaced) {
@@ -147,8 +150,10 @@ TEST_F(MemoryStreamsTest, ValuesInPartsAreHandedOver) {
   ASSERT_EQ(upload(store_, "empty", "").reason, Reason::kNone);
   StoreAnswer plain;
   testing::ask_set(store_, "plain", "v", plain);
-  begin(store_, kPart);  // is not
-  MemoryStore next{8 * kPart, 1, loop_, loop_};
+  StreamAnswer open;
+  testing::ask_part(store_, begin(store_, kPart).upload, 0, value, open);  // is not
+  ASSERT_EQ(open.reason, Reason::kNone);
+  MemoryStore next{8 * kPart, loop_, loop_};
   ASSERT_TRUE(move(store_, next));
   EXPECT_EQ(get(next, "long").value, value);
   EXPECT_EQ(get(next, "plain").value, "v");
@@ -163,9 +168,9 @@ TEST_F(MemoryStreamsTest, ValuesInPartsAreHandedOver) {
 
 TEST_F(MemoryStreamsTest, AHandoverThatLacksPartsOrRoomIsRefused) {
   ASSERT_EQ(upload(store_, "long", varied(3 * kPart)).reason, Reason::kNone);
-  MemoryStore cut{8 * kPart, 1, loop_, loop_};
+  MemoryStore cut{8 * kPart, loop_, loop_};
   EXPECT_FALSE(move(store_, cut, true));
-  MemoryStore small{2 * kPart, 1, loop_, loop_};
+  MemoryStore small{2 * kPart, loop_, loop_};
   const auto refused = move(store_, small);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().status, Status::kResourceExhausted);

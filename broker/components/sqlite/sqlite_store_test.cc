@@ -144,7 +144,7 @@ TEST_F(SqliteStoreTest, NothingIsAcknowledgedBeforeItsSync) {
 
 TEST_F(SqliteStoreTest, MemoryIsAnsweredAtOnceWhileACommitHangs) {
   const auto store = *open();
-  MemoryStore memory(size_t{1} << 20, 1, loop_, loop_);
+  MemoryStore memory(size_t{1} << 20, loop_, loop_);
   vfs_.hold_syncs();
   std::deque<StoreAnswer> durable(1000);
   testing::ask_set(*store, "key", "value", durable[0]);
