@@ -28,9 +28,15 @@ bool same(Bytes a, Bytes b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin());
 }
 
+// Long enough for 64 MiB under ThreadSanitizer beside other tests.
+constexpr uint64_t kEchoTimeoutNs = 60'000'000'000;
+
 sdk::Answer echo(sdk::Transport& base, const std::vector<std::byte>& payload) {
   static const Table table = echo_table();
-  return base.call({.opcode = abi::op::kBaseEcho, .metadata = table, .payload = payload});
+  return base.call({.opcode = abi::op::kBaseEcho,
+                    .metadata = table,
+                    .payload = payload,
+                    .timeout_ns = kEchoTimeoutNs});
 }
 
 void become_ready(sdk::Transport& base) {
