@@ -80,9 +80,10 @@ void BaseEnd::begin(Script& script, bool is_operator) {
                      .name = "f"},
        .concurrency = 1U + script.below(40),
        .socket = sys::UniqueFd(kernel().open(0))},
-      page.get(), down);
+      down);
   RTSUP_REQUIRE(session.has_value(), "a session that can not be made");
   session_ = std::move(*session);
+  RTSUP_REQUIRE(session_->introduce(page.get()).has_value(), "a worker that can not be told");
 }
 
 BaseEnd::~BaseEnd() { RTSUP_REQUIRE(session_ == nullptr, "finish() comes first"); }
