@@ -1,5 +1,6 @@
 // Reason: why the base did not do what was asked, as a number inside the base and as UPPER_SNAKE
-// text on the wire. Rows in reasons.inc; docs/formats/abi.md lists the same table.
+// text on the wire. Rows in reasons.inc, those of the library alone in library_reasons.inc;
+// docs/formats/abi.md lists the same tables.
 // Threads: any; everything here is constant.
 #pragma once
 
@@ -22,6 +23,8 @@ enum class Reason : uint8_t {
 std::string_view reason_name(Reason reason) noexcept;
 // The sentence for Failure.message.
 std::string_view reason_text(Reason reason) noexcept;
+// The same for a reason by its name, the library's included; empty for any other.
+std::string_view reason_text(std::string_view name) noexcept;
 // The status that goes with it.
 Status reason_status(Reason reason) noexcept;
 

@@ -26,5 +26,22 @@ TEST(ReasonTest, NoneIsOkWithoutText) {
   EXPECT_EQ(reason_status(Reason::kNone), Status::kOk);
 }
 
+TEST(ReasonTest, TheLibrarysAreFoundByNameAndDifferFromTheBases) {
+  EXPECT_EQ(reason_text("NOT_GRANTED"), reason_text(Reason::kNotGranted));
+  EXPECT_NE(reason_text("BASE_GONE"), "");
+  EXPECT_EQ(reason_text("MY_OWN"), "");
+  std::set<std::string_view> names;
+  for (uint8_t i = 0; i < static_cast<uint8_t>(Reason::kCount); ++i) {
+    names.insert(reason_name(static_cast<Reason>(i)));
+  }
+  for (const std::string_view name : {
+#define RTSUP_REASON(name, text, status, why) std::string_view(text),
+#include "abi/library_reasons.inc"
+#undef RTSUP_REASON
+       }) {
+    EXPECT_TRUE(names.insert(name).second) << name;
+  }
+}
+
 }  // namespace
 }  // namespace rtsup::abi

@@ -15,6 +15,7 @@ TEST(SdkTest, WithoutABaseACallIsUnavailable) {
   ASSERT_FALSE(entry.ok());
   EXPECT_EQ(entry.status().code(), RTSUP_UNAVAILABLE);
   EXPECT_EQ(entry.status().reason(), "NOT_ATTACHED");
+  EXPECT_NE(entry.status().message().find("rtsup start"), std::string_view::npos);
 }
 
 TEST(SdkTest, WhatWasSetIsGotWithItsEtag) {

@@ -2,6 +2,9 @@
 
 #include <atomic>
 #include <cstring>
+#include <string_view>
+
+#include "abi/reason.h"
 
 namespace rtsup::sdk {
 namespace {
@@ -62,6 +65,8 @@ void hand_out(const Answer& answer, rtsup_answer& filled) noexcept {
     filled.data = raw(answer.payload);
   } else if (answer.reason != nullptr) {
     filled.reason = {answer.reason, std::strlen(answer.reason)};
+    const std::string_view text = abi::reason_text(std::string_view(answer.reason));
+    filled.message = {text.data(), text.size()};
   } else if (!answer.metadata.empty()) {
     const auto* failure = flatbuffers::GetRoot<abi::Failure>(answer.metadata.data());
     filled.reason = raw(failure->reason());

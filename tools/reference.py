@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Keeps the generated parts of the docs as the code says: `reference.py --check` complains, without it writes.
 
-A part stands between `<!-- NAME -->` and `<!-- end -->`: operations (from the built table), reasons (from abi/reasons.inc),
+A part stands between `<!-- NAME -->` and `<!-- end -->`: operations (from the built table), reasons (from abi/reasons.inc and
+abi/library_reasons.inc),
 or `file: PATH`, a code block that is the file.
 """
 import pathlib
@@ -20,10 +21,10 @@ def snake(name):
 
 
 def reasons():
-    rows = REASON.findall((sources.ROOT / "abi" / "reasons.inc").read_text())
     lines = ["| reason | status | when |", "| --- | --- | --- |"]
-    for name, status, why in rows:
-        lines.append(f"| {name} | {snake(status)} | {why} |")
+    for file, whose in (("reasons.inc", ""), ("library_reasons.inc", "*library:* ")):
+        for name, status, why in REASON.findall((sources.ROOT / "abi" / file).read_text()):
+            lines.append(f"| {name} | {snake(status)} | {whose}{why} |")
     return "\n".join(lines) + "\n"
 
 
