@@ -22,6 +22,7 @@ ExitCode config_unset(const Options& options);
 ExitCode logs(const Options& options);
 ExitCode validate(const Options& options);
 ExitCode schema(const Options& options);
+ExitCode policy_check(const Options& options);
 ExitCode doctor(const Options& options);
 ExitCode bench(const Options& options);
 

@@ -36,6 +36,8 @@ ExitCode run(const Options& options) {
       return validate(options);
     case Verb::kSchema:
       return schema(options);
+    case Verb::kPolicyCheck:
+      return policy_check(options);
     case Verb::kDoctor:
       return doctor(options);
     case Verb::kBench:
