@@ -164,6 +164,10 @@ void add_policy_check(CLI::App& policy, Options& options) {
       ->expected(1)
       ->take_all();
   check
+      ->add_option("--trace", options.policy.trace,
+                   "Which calls of a recorded trace, as strace writes it, would be denied")
+      ->type_name("FILE");
+  check
       ->add_option("--threshold", options.policy.threshold,
                    "Exit with 1 when the score is higher: 0 to 10, such as 3.5")
       ->type_name("SCORE")
@@ -172,11 +176,52 @@ void add_policy_check(CLI::App& policy, Options& options) {
   check->callback([&options] { options.verb = Verb::kPolicyCheck; });
 }
 
+void add_policy_show(CLI::App& policy, Options& options) {
+  CLI::App* const show = policy.add_subcommand(
+      "show", "Show a policy with all that it extends, each line with where it comes from");
+  show->add_option("policy", options.policy.policies, "A policy: a file, or rtsup:NAME")
+      ->type_name("POLICY")
+      ->required()
+      ->expected(1);
+  show->add_flag("--explain", options.policy.explain,
+                 "What its filter costs: size, instructions a call, calls answered by a bitmap");
+  show->add_flag("--json", options.json, "As JSON, for programs (docs/formats/policy-tools.md)");
+  show->callback([&options] { options.verb = Verb::kPolicyShow; });
+}
+
+void add_policy_diff(CLI::App& policy, Options& options) {
+  CLI::App* const diff = policy.add_subcommand(
+      "diff",
+      "Show what the second policy allows more (+) and less (-); exit with 1 if it differs");
+  diff->add_option("policy", options.policy.policies, "Two policies: files, or rtsup:NAME")
+      ->type_name("POLICY")
+      ->required()
+      ->expected(2);
+  diff->add_flag("--json", options.json, "As JSON, for programs (docs/formats/policy-tools.md)");
+  diff->callback([&options] { options.verb = Verb::kPolicyDiff; });
+}
+
+void add_policy_test(CLI::App& policy, Options& options) {
+  CLI::App* const test = policy.add_subcommand(
+      "test",
+      "Check what a policy answers against a file of expectations; exit with 1 on a failure");
+  test->add_option("file", options.policy.policies,
+                   "The expectations (docs/formats/policy-tools.md)")
+      ->type_name("FILE")
+      ->required()
+      ->expected(1);
+  test->add_flag("--json", options.json, "As JSON, for programs (docs/formats/policy-tools.md)");
+  test->callback([&options] { options.verb = Verb::kPolicyTest; });
+}
+
 void add_policy(CLI::App& app, Options& options) {
   CLI::App* const policy =
       app.add_subcommand("policy", "Check, show, compare, test and convert policies");
   policy->require_subcommand(1);
   add_policy_check(*policy, options);
+  add_policy_show(*policy, options);
+  add_policy_diff(*policy, options);
+  add_policy_test(*policy, options);
 }
 
 void add_bench(CLI::App& app, Options& options) {

@@ -25,6 +25,9 @@ enum class Verb : uint8_t {
   kValidate,
   kSchema,
   kPolicyCheck,
+  kPolicyShow,
+  kPolicyDiff,
+  kPolicyTest,
   kDoctor,
   kBench,
   kVersion,
@@ -36,8 +39,9 @@ struct PolicyOptions {
   std::vector<std::string> calls;     // questions, as manifest/tools/question.h takes them
   std::vector<std::string> apis;
   std::vector<std::string> resources;
-  std::string trace;      // a file of recorded calls; "-" = standard input
+  std::string trace;      // a file of recorded calls, as strace writes them
   std::string threshold;  // "3.5": the most that the score may be; empty = whatever it is
+  bool explain = false;   // show: what the filter costs
 };
 
 struct Options {

@@ -102,7 +102,7 @@ TEST(CommandLine, HelpIsAsReviewed) {
     EXPECT_EQ(std::get<Ending>(parsed).code, 0);
     text += std::string("==== rtsup ") + command + "\n" + std::get<Ending>(parsed).output;
   }
-  for (const char* const command : {"check"}) {
+  for (const char* const command : {"check", "show", "diff", "test"}) {
     const auto parsed = parse({"policy", command, "--help"});
     ASSERT_TRUE(std::holds_alternative<Ending>(parsed));
     text += std::string("==== rtsup policy ") + command + "\n" + std::get<Ending>(parsed).output;

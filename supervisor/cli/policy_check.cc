@@ -4,6 +4,7 @@
 #include "manifest/tools/lint.h"
 #include "manifest/tools/question.h"
 #include "manifest/tools/score.h"
+#include "manifest/tools/trace.h"
 #include "supervisor/cli/commands.h"
 #include "supervisor/cli/policy_files.h"
 #include "supervisor/cli/terminal.h"
@@ -15,7 +16,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 bool has_questions(const PolicyOptions& options) {
-  return !(options.calls.empty() && options.apis.empty() && options.resources.empty());
+  return !(options.calls.empty() && options.apis.empty() && options.resources.empty() &&
+           options.trace.empty());
 }
 
 Json to_json(const manifest::Answer& answer) {
@@ -116,7 +118,40 @@ Checked answer_questions(const Options& options, const PolicyFiles& files,
   return checked;
 }
 
-Checked check_one(const Options& options, const std::string& name) {
+// Which calls of a recorded trace would not be made.
+Checked answer_trace(const Options& options, const PolicyFiles& files,
+                     const manifest::FlatPolicy& policy, const std::string& text) {
+  const manifest::TraceReport report = manifest::ask_trace(policy, files.book.groups(), text);
+  Checked checked;
+  Json rows = Json::array();
+  for (const manifest::TraceRow& row : report.rows) {
+    rows.push_back(to_json(row.answer));
+    rows.back()["line_number"] = row.line;
+    rows.back()["count"] = row.count;
+    if (!options.json) {
+      print_lines("line " + std::to_string(row.line) +
+                  (row.count > 1 ? ", " + std::to_string(row.count) + " times" : "") + ": " +
+                  manifest::to_text(row.answer));
+    }
+  }
+  for (const std::string& doubt : report.doubts) {
+    complain(ExitCode::kOk, supervisor::escape(doubt));
+  }
+  checked.json = {{"calls", report.calls},       {"allowed", report.allowed},
+                  {"answered", report.answered}, {"denied", report.denied},
+                  {"unclear", report.unclear},   {"not_understood", report.not_understood},
+                  {"rows", std::move(rows)}};
+  if (!options.json) {
+    print(std::to_string(report.calls) + " calls: " + std::to_string(report.allowed) +
+          " allowed, " + std::to_string(report.answered) + " answered with an errno, " +
+          std::to_string(report.denied) + " denied, " + std::to_string(report.unclear) +
+          " unclear; " + std::to_string(report.not_understood) + " lines not understood\n");
+  }
+  checked.code = report.denied + report.unclear == 0 ? ExitCode::kOk : ExitCode::kDenied;
+  return checked;
+}
+
+Checked check_one(const Options& options, const std::string& trace, const std::string& name) {
   Checked checked;
   checked.json = {{"policy", name}};
   const auto files = open_policy_files();
@@ -132,6 +167,11 @@ Checked check_one(const Options& options, const std::string& name) {
     Checked answered = answer_questions(options, *files, *policy);
     checked.code = answered.code;
     checked.json["answers"] = std::move(answered.json);
+    if (!options.policy.trace.empty()) {
+      Checked traced = answer_trace(options, *files, *policy, trace);
+      checked.code = worse(checked.code, traced.code);
+      checked.json["trace"] = std::move(traced.json);
+    }
     return checked;
   }
   const manifest::Score score = manifest::score_of(*policy, files->book.groups());
@@ -158,8 +198,17 @@ Checked check_one(const Options& options, const std::string& name) {
 ExitCode policy_check(const Options& options) {
   ExitCode code = ExitCode::kOk;
   Json policies = Json::array();
+  std::string trace;
+  if (!options.policy.trace.empty()) {
+    auto read = manifest::DiskFileSystem().read(options.policy.trace, manifest::kTraceBytesMax);
+    if (!read) {
+      return complain(ExitCode::kUsage, supervisor::escape(options.policy.trace) +
+                                            " can not be read: " + describe(read.error()));
+    }
+    trace = std::move(*read);
+  }
   for (const std::string& name : options.policy.policies) {
-    Checked checked = check_one(options, name);
+    Checked checked = check_one(options, trace, name);
     code = worse(code, checked.code);
     if (checked.code != ExitCode::kManifest) {
       policies.push_back(std::move(checked.json));
