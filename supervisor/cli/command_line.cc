@@ -214,6 +214,23 @@ void add_policy_test(CLI::App& policy, Options& options) {
   test->callback([&options] { options.verb = Verb::kPolicyTest; });
 }
 
+void add_policy_convert(CLI::App& policy, Options& options) {
+  CLI::App* const convert = policy.add_subcommand(
+      "convert",
+      "Turn a container's seccomp profile into a policy, or back; what can not be said is denied\n"
+      "and listed on standard error");
+  convert->add_option("file", options.policy.policies, "The profile, or the policy")
+      ->type_name("FILE")
+      ->required()
+      ->expected(1);
+  CLI::Option_group* const which = convert->add_option_group("direction");
+  which->add_flag("--from-oci", options.policy.from_oci,
+                  "FILE is an OCI or Docker profile: print a policy");
+  which->add_flag("--to-oci", options.policy.to_oci, "FILE is a policy: print an OCI profile");
+  which->require_option(1);
+  convert->callback([&options] { options.verb = Verb::kPolicyConvert; });
+}
+
 void add_policy(CLI::App& app, Options& options) {
   CLI::App* const policy =
       app.add_subcommand("policy", "Check, show, compare, test and convert policies");
@@ -222,6 +239,7 @@ void add_policy(CLI::App& app, Options& options) {
   add_policy_show(*policy, options);
   add_policy_diff(*policy, options);
   add_policy_test(*policy, options);
+  add_policy_convert(*policy, options);
 }
 
 void add_bench(CLI::App& app, Options& options) {

@@ -28,6 +28,7 @@ enum class Verb : uint8_t {
   kPolicyShow,
   kPolicyDiff,
   kPolicyTest,
+  kPolicyConvert,
   kDoctor,
   kBench,
   kVersion,
@@ -41,6 +42,8 @@ struct PolicyOptions {
   std::vector<std::string> resources;
   std::string trace;      // a file of recorded calls, as strace writes them
   std::string threshold;  // "3.5": the most that the score may be; empty = whatever it is
+  bool from_oci = false;  // convert: to a policy; exactly one of the two
+  bool to_oci = false;    // convert: from a policy, rather than to one
   bool explain = false;   // show: what the filter costs
 };
 

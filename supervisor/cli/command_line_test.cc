@@ -69,6 +69,11 @@ TEST(CommandLine, PolicyTakesSeveralPoliciesAndQuestions) {
   EXPECT_EQ(check.verb, Verb::kPolicyCheck);
   EXPECT_EQ(check.policy.policies, (std::vector<std::string>{"a.json", "rtsup:small"}));
   EXPECT_EQ(check.policy.calls, (std::vector<std::string>{"getpid", "socket(1, 2)"}));
+  EXPECT_TRUE(good({"policy", "convert", "--to-oci", "a.json"}).policy.to_oci);
+  EXPECT_EQ(code_of({"policy", "convert", "a.json"}), 2);
+  EXPECT_EQ(code_of({"policy", "convert", "--to-oci", "--from-oci", "a.json"}), 2);
+  EXPECT_EQ(good({"policy", "diff", "a.json", "b.json"}).policy.policies.size(), 2U);
+  EXPECT_EQ(code_of({"policy", "diff", "a.json"}), 2);
   EXPECT_EQ(code_of({"policy"}), 2);
   EXPECT_EQ(code_of({"policy", "check"}), 2);
   EXPECT_EQ(code_of({"policy", "check", "a.json", "--threshold", "11"}), 2);
@@ -102,7 +107,7 @@ TEST(CommandLine, HelpIsAsReviewed) {
     EXPECT_EQ(std::get<Ending>(parsed).code, 0);
     text += std::string("==== rtsup ") + command + "\n" + std::get<Ending>(parsed).output;
   }
-  for (const char* const command : {"check", "show", "diff", "test"}) {
+  for (const char* const command : {"check", "show", "diff", "test", "convert"}) {
     const auto parsed = parse({"policy", command, "--help"});
     ASSERT_TRUE(std::holds_alternative<Ending>(parsed));
     text += std::string("==== rtsup policy ") + command + "\n" + std::get<Ending>(parsed).output;

@@ -26,6 +26,7 @@ ExitCode policy_check(const Options& options);
 ExitCode policy_show(const Options& options);
 ExitCode policy_diff(const Options& options);
 ExitCode policy_test(const Options& options);
+ExitCode policy_convert(const Options& options);
 ExitCode doctor(const Options& options);
 ExitCode bench(const Options& options);
 

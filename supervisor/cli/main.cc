@@ -44,6 +44,8 @@ ExitCode run(const Options& options) {
       return policy_diff(options);
     case Verb::kPolicyTest:
       return policy_test(options);
+    case Verb::kPolicyConvert:
+      return policy_convert(options);
     case Verb::kDoctor:
       return doctor(options);
     case Verb::kBench:
