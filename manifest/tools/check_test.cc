@@ -183,6 +183,39 @@ TEST_F(CheckTest, DangerousLinesMustSayWhy) {
                   HasSubstr("dangerous: \"/etc/hosts\""), HasSubstr("dangerous: \"/w/out\"")));
 }
 
+TEST_F(CheckTest, TwentyMistakesAreTwentyMessagesEachWithLineAndSuggestion) {
+  const std::string path = "/w/twenty.json";
+  write(path, R"({
+"extnds": [],
+"extends": ["rtsup:nativ"],
+"secruity": {},
+"security": {"netwrok": "none",
+"network": "hots",
+"syscalls": {"alow": [],
+"allow": ["gettmeofday",
+"@tiem",
+{"call": "mprotect", "args": {"port": {"equals": 0}}},
+{"call": "socket", "args": {"domain": {"equals": "AF_INTE"}}},
+{"call": "dup", "errno": "EPREM"},
+{"call": "dup2", "wyh": "to copy"}],
+"deny": ["getcpuu"],
+"on_violation": "kil"},
+"filesystem": {"raed": []}},
+"services": {"sate": [],
+"state": [{"component": "store", "keys": ["a"], "allow": ["gett"]}],
+"pubsub": [{"component": "bus", "publsh": ["x"], "subscribe": ["y"]}],
+"sequencer": [{"component": "ids", "names": ["*"], "allow": ["nextt"]}]},
+"resources": {"memroy": "1MiB"}
+})");
+  EXPECT_FALSE(book_.open(path));
+  const std::vector<std::string> found = mistakes();
+  ASSERT_EQ(found.size(), 20U) << ::testing::PrintToString(found);
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_TRUE(found[i].starts_with(path + ':' + std::to_string(i + 2) + ':')) << found[i];
+    EXPECT_THAT(found[i], HasSubstr("did you mean"));
+  }
+}
+
 TEST_F(CheckTest, ShippedPoliciesAndGroupsHaveTheirReasons) {
   for (const char* const name : {"rtsup:native", "rtsup:native-threads", "rtsup:small"}) {
     require_reasons(open(name), book_.mistakes());

@@ -44,7 +44,10 @@ class CompareTest : public PoliciesInMemory {
 TEST_F(CompareTest, TheSameInOtherWordsIsTheSame) {
   EXPECT_THAT(diff(calls(R"("@threads", "getcpu")"),
                    calls(R"("membarrier", {"call": ["sched_setaffinity", "getcpu"]},
-{"call": "clone", "args": {"flags": {"equals": "CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD|CLONE_SYSVSEM|CLONE_SETTLS|CLONE_PARENT_SETTID|CLONE_CHILD_CLEARTID"}}})")),
+{"call": "clone", "args": {"flags": {"equals": ")"
+                         "CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD|CLONE_SYSVSEM|"
+                         "CLONE_SETTLS|CLONE_PARENT_SETTID|CLONE_CHILD_CLEARTID"
+                         R"("}}})")),
               IsEmpty());
   // One value of a bit after the other is the same as leaving it free.
   EXPECT_THAT(

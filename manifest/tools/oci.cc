@@ -27,6 +27,7 @@ std::string list_of(const std::set<std::string>& names) {
 
 std::vector<RuleDraft> drafts_of(const std::vector<OciRule>& rules) {
   std::vector<RuleDraft> drafts;
+  drafts.reserve(rules.size());
   for (const OciRule& one : rules) {
     drafts.push_back({.rule = one.rule, .note = {.origin = {}, .why = one.why}});
   }
@@ -109,7 +110,7 @@ std::string wrapped(const std::set<std::string>& names) {
   for (const std::string& name : names) {
     const std::string word = json_text(name) + ", ";
     if (line.size() + word.size() > kColumns - 10) {
-      text += line + "\n          ";
+      text += line.substr(0, line.size() - 1) + "\n          ";
       line.clear();
     }
     line += word;

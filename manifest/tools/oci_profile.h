@@ -1,5 +1,5 @@
-// OciProfile: what a seccomp profile of a container says, as rules of this base, as far as it can be
-// said with them.
+// OciProfile: what a seccomp profile of a container says, as rules of this base, as far as it can
+// be said with them.
 // Owns:    plain values; documents are borrowed.
 // Threads: one at a time per Mistakes.
 #pragma once

@@ -42,18 +42,22 @@ const char* const kDockerLike = R"({
 "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1,
 "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]}],
 "syscalls": [
- {"names": ["read", "dup", "dup2", "kill", "mount", "_llseek", "mmap", "openat"], "action": "SCMP_ACT_ALLOW"},
+ {"names": ["read", "dup", "dup2", "kill", "mount", "_llseek", "mmap", "openat"],
+  "action": "SCMP_ACT_ALLOW"},
  {"names": ["ptrace"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "4.8"}},
  {"names": ["sync"], "action": "SCMP_ACT_ALLOW", "comment": "flushes at the end"},
- {"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_NE"}]},
+ {"names": ["socket"],
+  "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_NE"}]},
  {"names": ["clone"], "action": "SCMP_ACT_ALLOW",
   "args": [{"index": 0, "value": 2114060288, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}],
   "excludes": {"caps": ["CAP_SYS_ADMIN"], "arches": ["s390x"]}},
- {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38, "excludes": {"caps": ["CAP_SYS_ADMIN"]}},
+ {"names": ["clone3"],
+  "action": "SCMP_ACT_ERRNO", "errnoRet": 38, "excludes": {"caps": ["CAP_SYS_ADMIN"]}},
  {"names": ["syslog"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_SYSLOG"]}},
  {"names": ["arch_prctl"], "action": "SCMP_ACT_ALLOW", "includes": {"arches": ["amd64"]}},
  {"names": ["s390_runtime_instr"], "action": "SCMP_ACT_ALLOW", "includes": {"arches": ["s390x"]}},
- {"names": ["lseek"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 2, "value": 1, "op": "SCMP_CMP_EQ"}]},
+ {"names": ["lseek"],
+  "action": "SCMP_ACT_ALLOW", "args": [{"index": 2, "value": 1, "op": "SCMP_CMP_EQ"}]},
  {"names": ["pipe2"], "action": "SCMP_ACT_ALLOW",
   "args": [{"index": 1, "value": 4294441983, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]},
  {"names": ["bind"], "action": "SCMP_ACT_LOG"},
@@ -122,10 +126,12 @@ TEST_F(OciTest, NothingGetsWeakerByContradictions) {
  {"names": ["eventfd2"], "action": "SCMP_ACT_KILL", "includes": {"minKernel": "99.1"}},
  {"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1},
  {"names": ["epoll_create1"], "action": "SCMP_ACT_ALLOW",
-  "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}, {"index": 0, "value": 2, "op": "SCMP_CMP_EQ"}]},
+  "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"},
+   {"index": 0, "value": 2, "op": "SCMP_CMP_EQ"}]},
  {"names": ["getrlimit"], "action": "SCMP_ACT_ALLOW",
   "args": [{"index": 0, "value": 18446744073709551615, "op": "SCMP_CMP_EQ"}]},
- {"names": ["times"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 0, "op": "SCMP_CMP_EQ"}]}
+ {"names": ["times"],
+  "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 0, "op": "SCMP_CMP_EQ"}]}
 )"));
   ASSERT_TRUE(made) << ::testing::PrintToString(mistakes());
   const FlatPolicy converted = policy(made->text);

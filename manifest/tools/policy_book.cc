@@ -1,5 +1,6 @@
 #include "manifest/tools/policy_book.h"
 
+#include <algorithm>
 #include <array>
 #include <iterator>
 
@@ -39,6 +40,20 @@ std::string thousandths(uint64_t value) {
     text += '.' + rest;
   }
   return text;
+}
+
+// The child of `parent` that `node` is, or stands in; nullptr when there is none.
+const Node* towards(const Node& parent, const Node& node) {
+  const auto holds = [&node](const Node& child) {
+    return &child == &node || node.pointer.starts_with(child.pointer + '/');
+  };
+  for (const Member& member : parent.members) {
+    if (holds(member.value)) {
+      return &member.value;
+    }
+  }
+  const auto item = std::find_if(parent.items.begin(), parent.items.end(), holds);
+  return item == parent.items.end() ? nullptr : &*item;
 }
 
 }  // namespace
@@ -103,23 +118,15 @@ std::optional<FlatPolicy> PolicyBook::flatten(PolicyDraft draft, std::string nam
 
 std::string why_of(const Node& node) {
   // Nodes do not know what they stand in: the document is searched from its root.
-  const Node* inner = &node.document->root;
-  const Node* entry = inner;
-  while (inner != nullptr && inner != &node) {
-    entry = inner;
-    const Node* next = nullptr;
-    const auto holds = [&node](const Node& child) {
-      return &child == &node || node.pointer.starts_with(child.pointer + '/');
-    };
-    for (const Member& member : entry->members) {
-      next = holds(member.value) ? &member.value : next;
+  const Node* entry = node.kind == Node::Kind::kObject ? &node : &node.document->root;
+  while (entry != &node) {
+    const Node* const next = towards(*entry, node);
+    if (next == nullptr || next == &node) {
+      break;
     }
-    for (const Node& item : entry->items) {
-      next = holds(item) ? &item : next;
-    }
-    inner = next;
+    entry = next;
   }
-  const Node* const why = node.kind == Node::Kind::kObject ? node.find("why") : entry->find("why");
+  const Node* const why = entry->find("why");
   return why == nullptr ? std::string() : why->text;
 }
 

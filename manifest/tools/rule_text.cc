@@ -156,6 +156,7 @@ std::string test_text(int call, const abi::ArgumentTest& test) {
 
 std::string quoted_list(const std::vector<std::string>& words) {
   std::vector<std::string> quoted;
+  quoted.reserve(words.size());
   for (const std::string& word : words) {
     quoted.push_back(json_text(word));
   }
@@ -205,6 +206,7 @@ std::string rule_text(const abi::FilterRule& rule) {
   std::string text(call_name(rule.call));
   if (!rule.tests.empty()) {
     std::vector<std::string> tests;
+    tests.reserve(rule.tests.size());
     for (const abi::ArgumentTest& test : rule.tests) {
       tests.push_back(test_text(rule.call, test));
     }
@@ -214,13 +216,14 @@ std::string rule_text(const abi::FilterRule& rule) {
 }
 
 std::string policy_line(const abi::FilterRule& rule, const std::string& why) {
-  const std::string call = json_text(std::string(call_name(rule.call)));
+  std::string call = json_text(std::string(call_name(rule.call)));
   if (rule.tests.empty() && rule.errno_value == 0 && why.empty()) {
     return call;
   }
   std::string line = R"({"call": )" + call;
   if (!rule.tests.empty()) {
     std::vector<std::string> tests;
+    tests.reserve(rule.tests.size());
     for (const abi::ArgumentTest& test : rule.tests) {
       tests.push_back(json_text(argument_name(rule.call, test.index)) + ": " +
                       test_json(rule.call, test));

@@ -33,7 +33,8 @@ TEST_F(ShowTest, EveryLineHasTheFileAndLineItComesFrom) {
   const FlatPolicy flat = policy(R"({
 "extends": ["rtsup:small", "base.json"],
 "security": {"syscalls": {"allow": ["@time",
-  {"call": "socket", "args": {"domain": {"equals": "AF_UNIX"}, "type": {"equals": "SOCK_STREAM", "with any of": ["SOCK_CLOEXEC"]}}}],
+  {"call": "socket", "args": {"domain": {"equals": "AF_UNIX"},
+  "type": {"equals": "SOCK_STREAM", "with any of": ["SOCK_CLOEXEC"]}}}],
   "deny": ["pause"]},
   "filesystem": {"write": ["scratch:64MiB"], "read": [{"path": "/w/models", "why": "weights"}]}},
 "services": {"state": [{"component": "store", "keys": ["a", "b*"], "allow": ["get", "bulk_set"]}]},
@@ -47,13 +48,13 @@ TEST_F(ShowTest, EveryLineHasTheFileAndLineItComesFrom) {
                                       "SOCK_CLOEXEC)",
                                       "p1.json:4")));
   EXPECT_THAT(lines, Contains(is_line("security.syscalls.answer", "clone3 -> ENOSYS", "@core")));
-  EXPECT_THAT(lines, Contains(is_line("security.syscalls.deny", "pause", "p1.json:5")));
+  EXPECT_THAT(lines, Contains(is_line("security.syscalls.deny", "pause", "p1.json:6")));
   EXPECT_THAT(lines, Contains(is_line("security.filesystem.write",
-                                      "\"/app/scratch\" from memory of 64MiB", "p1.json:6")));
+                                      "\"/app/scratch\" from memory of 64MiB", "p1.json:7")));
   EXPECT_THAT(lines, Contains(Field(&FlatLine::why, "weights")));
   EXPECT_THAT(lines, Contains(is_line("services.state",
-                                      "\"store\" keys \"a\", \"b*\": get, bulk_set", "p1.json:7")));
-  EXPECT_THAT(lines, Contains(is_line("resources", "memory 1GiB", "p1.json:8")));
+                                      "\"store\" keys \"a\", \"b*\": get, bulk_set", "p1.json:8")));
+  EXPECT_THAT(lines, Contains(is_line("resources", "memory 1GiB", "p1.json:9")));
   EXPECT_THAT(lines, Contains(is_line("resources", "cpu 0.5", "rtsup:small:4")));
   EXPECT_THAT(lines, Contains(is_line("security", "network none", "default")));
 }

@@ -1,7 +1,8 @@
 // Trace: recorded system calls, as strace writes them, asked of a policy one by one.
 //   [pid 12] 10:11:12.5 openat(AT_FDCWD, "x", O_RDONLY) = 3
-// A number of the process and a time before the call are passed over, and so are lines about signals
-// ("---"), ends ("+++") and the second half of a call that was interrupted ("<... NAME resumed>").
+// A number of the process and a time before the call are passed over, and so are lines about
+// signals ("---"), ends ("+++") and the second half of a call that was interrupted ("<... NAME
+// resumed>").
 // Owns:    plain values.
 // Errors:  a line that is no call is counted and kept as such; nothing ends the reading.
 // Units:   at most kTraceBytesMax of text; at most kTraceRowsMax rows of each kind are kept.

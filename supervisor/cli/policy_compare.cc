@@ -1,4 +1,5 @@
-// `rtsup policy diff` and `rtsup policy test`: whether policies mean the same, and what they should.
+// `rtsup policy diff` and `rtsup policy test`: whether policies mean the same, and what they
+// should.
 #include <nlohmann/json.hpp>
 
 #include "manifest/tools/compare.h"
