@@ -57,7 +57,8 @@ std::string group_for(const Groups& groups, const CallText& call) {
   std::string best;
   size_t best_size = 0;
   for (const std::string_view name : groups.names()) {
-    if (std::find(std::begin(kOfRuntime), std::end(kOfRuntime), name) != std::end(kOfRuntime)) {
+    if (std::find(std::begin(kOfRuntime), std::end(kOfRuntime), name) != std::end(kOfRuntime) ||
+        !groups.alias_of(name).empty()) {
       continue;
     }
     const std::vector<RuleDraft>& rules = groups.rules(name);
