@@ -69,6 +69,16 @@ class PoliciesTest(unittest.TestCase):
             self.assertNotIn("\x1b", done.stdout + done.stderr, line)
             self.assertTrue(done.stdout, line)
 
+    def test_what_a_trace_holds_does_not_reach_the_terminal_raw(self):
+        trace = pathlib.Path(self.copy, "hostile.trace")
+        trace.write_bytes(b'socket("\x1b[2J\x9b\xff", "\x1b]0;x\x07") = 3\n\x1b[2Jwhat\n')
+        for line in ("rtsup policy check fetcher.json --trace hostile.trace",
+                     "rtsup policy check fetcher.json --trace hostile.trace --json"):
+            done = subprocess.run(line, shell=True, cwd=self.copy, env=self.environment, capture_output=True, check=False)
+            self.assertEqual(done.returncode, 6, line)
+            for raw in (b"\x1b", b"\x07", b"\x9b", b"\xff"):
+                self.assertNotIn(raw, done.stdout + done.stderr, line)
+
     def test_exit_codes_of_what_can_not_be_read(self):
         for line, code in (("rtsup policy check absent.json", 3), ("rtsup policy check rtsup:absent", 3),
                            ("rtsup policy check fetcher.json --trace absent", 2), ("rtsup policy check fetcher.json --call 'x('", 2),
