@@ -264,7 +264,7 @@ void ProfileReader::add_calls(const Entry& entry) {
   for (const std::string& name : entry.names) {
     OciRule made{.rule = {.call = call_number(name), .tests = {}}, .why = entry.why};
     if (made.rule.call < 0) {
-      note("no system calls of x86-64", {name});
+      note("not known here as system calls of x86-64", {name});
       continue;
     }
     const std::string reason = read_tests(entry, made.rule);
