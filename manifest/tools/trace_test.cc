@@ -63,7 +63,8 @@ TEST_F(TraceTest, EachCallIsAskedAndWhatCannotBeReadIsSaid) {
 TEST_F(TraceTest, HostileTracesAreOnlyNotUnderstood) {
   std::string text = std::string(100'000, '(') + '\n' + "read(" + std::string(100'000, '{') + "\n";
   text += "[pid\n[pid 1\n\"\\\n=\n(\nread(\"\\\n\nmmap(prot=prot=)\n";
-  text += std::string("write(1, \"\xff\x00\x1b[2J\", 3) = 3\n", 30);
+  constexpr char kRaw[] = "write(1, \"\xff\x00\x1b[2J\", 3) = 3\n";
+  text.append(kRaw, sizeof kRaw - 1);
   for (int i = 0; i < 1000; ++i) {
     text += "x" + std::to_string(i) + "(1) = 0\n";
   }
