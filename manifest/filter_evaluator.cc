@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -297,20 +298,29 @@ std::vector<uint32_t> foreign_architectures(uint32_t own) {
 
 std::optional<uint32_t> evaluate_filter(std::span<const sock_filter> program,
                                         const seccomp_data& data) noexcept {
+  const std::optional<FilterRun> run = run_filter(program, data);
+  return run ? std::optional(run->answer) : std::nullopt;
+}
+
+std::optional<FilterRun> run_filter(std::span<const sock_filter> program,
+                                    const seccomp_data& data) noexcept {
   if (program.empty() || program.size() > BPF_MAXINSNS) {
     return std::nullopt;
   }
   Machine machine;
+  uint32_t instructions = 0;
   // Jumps go forward only, so that this ends.
   for (size_t at = 0; at < program.size(); ++at) {
     const sock_filter& step = program[at];
+    ++instructions;
     const uint32_t operand = BPF_SRC(step.code) == BPF_X ? machine.x : step.k;
     switch (BPF_CLASS(step.code)) {
       case BPF_RET:
         if (step.code != (BPF_RET | BPF_K) && step.code != (BPF_RET | BPF_A)) {
           return std::nullopt;
         }
-        return BPF_RVAL(step.code) == BPF_A ? machine.a : step.k;
+        return FilterRun{.answer = BPF_RVAL(step.code) == BPF_A ? machine.a : step.k,
+                         .instructions = instructions};
       case BPF_JMP: {
         if (step.code == (BPF_JMP | BPF_JA)) {
           at += step.k;
@@ -338,6 +348,39 @@ std::optional<uint32_t> evaluate_filter(std::span<const sock_filter> program,
     }
   }
   return std::nullopt;
+}
+
+bool is_constant_allow(std::span<const sock_filter> program, int call,
+                       uint32_t audit_arch) noexcept {
+  uint32_t a = 0;
+  for (size_t at = 0; at < program.size(); ++at) {
+    const sock_filter& step = program[at];
+    switch (step.code) {
+      case BPF_LD | BPF_W | BPF_ABS:
+        if (step.k != offsetof(seccomp_data, nr) && step.k != offsetof(seccomp_data, arch)) {
+          return false;
+        }
+        a = step.k == offsetof(seccomp_data, nr) ? static_cast<uint32_t>(call) : audit_arch;
+        continue;
+      case BPF_RET | BPF_K:
+        return step.k == SECCOMP_RET_ALLOW;
+      case BPF_JMP | BPF_JA:
+        at += step.k;
+        continue;
+      case BPF_JMP | BPF_JEQ | BPF_K:
+      case BPF_JMP | BPF_JGE | BPF_K:
+      case BPF_JMP | BPF_JGT | BPF_K:
+      case BPF_JMP | BPF_JSET | BPF_K:
+        at += *comparison(BPF_OP(step.code), a, step.k) ? step.jt : step.jf;
+        continue;
+      case BPF_ALU | BPF_AND | BPF_K:
+        a &= step.k;
+        continue;
+      default:
+        return false;
+    }
+  }
+  return false;
 }
 
 std::string to_text(const FilterDifference& difference) {

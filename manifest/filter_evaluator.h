@@ -24,6 +24,19 @@ namespace rtsup::manifest {
 std::optional<uint32_t> evaluate_filter(std::span<const sock_filter> program,
                                         const seccomp_data& data) noexcept;
 
+// The same, with the number of instructions that it took.
+struct FilterRun {
+  uint32_t answer = 0;
+  uint32_t instructions = 0;
+};
+std::optional<FilterRun> run_filter(std::span<const sock_filter> program,
+                                    const seccomp_data& data) noexcept;
+
+// Whether the kernel knows at load time that the program allows the call: then its bitmap answers,
+// and the program does not run (kernel/seccomp.c, seccomp_is_const_allow; since Linux 5.11).
+bool is_constant_allow(std::span<const sock_filter> program, int call,
+                       uint32_t audit_arch) noexcept;
+
 // What a program is made for.
 struct FilterTarget {
   uint32_t audit_arch = 0;      // AUDIT_ARCH_X86_64 or AUDIT_ARCH_AARCH64; all others are killed

@@ -8,7 +8,7 @@ namespace rtsup::manifest {
 
 Groups::Groups(const std::string& policy_folder, DocumentStore& documents, Mistakes& mistakes)
     : mistakes_(mistakes) {
-  static const Vocabulary vocabulary{{"groups"}, {}};
+  static const Vocabulary vocabulary{{"groups", "aliases"}, {}};
   const Document* const document =
       documents.open(path_from(policy_folder, "groups.json"), "groups", nullptr);
   if (document == nullptr || !check_object(document->root, vocabulary, mistakes)) {
@@ -21,6 +21,21 @@ Groups::Groups(const std::string& policy_folder, DocumentStore& documents, Mista
   std::vector<std::string_view> open;
   for (const Member& group : all->members) {
     resolve(group, *all, open);
+  }
+  if (const Node* const aliases = document->root.find("aliases")) {
+    read_aliases(*aliases);
+  }
+}
+
+void Groups::read_aliases(const Node& aliases) {
+  for (const Member& alias : aliases.members) {
+    const auto target = read_text(alias.value, mistakes_);
+    if (!target || !contains(*target) || contains(alias.name)) {
+      mistakes_.add(alias, "expected a new name, for a group that there is");
+      continue;
+    }
+    groups_.emplace(alias.name, rules(*target));
+    aliases_.emplace(alias.name, *target);
   }
 }
 
@@ -68,6 +83,11 @@ void Groups::read_entry(const Node& entry, const Member& group, const Node& all,
     draft.note.origin = group.name;
     rules.push_back(std::move(draft));
   }
+}
+
+std::string_view Groups::alias_of(std::string_view name) const {
+  const auto found = aliases_.find(name);
+  return found == aliases_.end() ? std::string_view() : found->second;
 }
 
 Names Groups::names() const {

@@ -27,6 +27,7 @@ struct Node {
   bool boolean = false;
   int64_t integer = 0;          // kInteger
   double real = 0;              // kInteger and kReal
+  bool beyond_int64 = false;    // kReal: a whole number of 2^63 to 2^64-1; `integer` has its bits
   std::string text;             // kString
   std::vector<Node> items;      // kArray
   std::vector<Member> members;  // kObject, in the order written, names unique

@@ -93,7 +93,12 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
     if (value <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
       return number_integer(static_cast<int64_t>(value));
     }
-    return number_float(static_cast<double>(value), {});
+    // No 64-bit number with a sign: seccomp's masks are such, and must stay exact.
+    Node node = make(Node::Kind::kReal, number_start());
+    node.real = static_cast<double>(value);
+    node.integer = static_cast<int64_t>(value);
+    node.beyond_int64 = true;
+    return put(std::move(node));
   }
   bool number_float(number_float_t value, const string_t& /*text*/) override {
     Node node = make(Node::Kind::kReal, number_start());

@@ -12,6 +12,7 @@
 namespace rtsup::manifest {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -262,6 +263,21 @@ TEST_F(LoadTest, MissingGroupsAreAMistakeNotAnEmptyFilter) {
   const LoadOutcome outcome = load_manifest("/w/m.json", files_, settings);
   EXPECT_FALSE(outcome.manifest.has_value());
   EXPECT_THAT(messages(outcome), Contains("there is no such file"));
+}
+
+TEST_F(LoadTest, NamesOfSystemdAllowTheNearestGroupAndDenyNothing) {
+  const LoadOutcome other =
+      load_policy(R"({"security": {"syscalls": {"allow": ["@timer", "@io-event", "@basic-io"]}}})");
+  const LoadOutcome own =
+      load_policy(R"({"security": {"syscalls": {"allow": ["@time", "@eventloop"]}}})");
+  ASSERT_TRUE(other.manifest && own.manifest);
+  EXPECT_EQ(other.manifest->functions[0].policy.security.filter.rules,
+            own.manifest->functions[0].policy.security.filter.rules);
+  EXPECT_THAT(
+      messages(load_policy(R"({"security": {"syscalls": {"deny": ["@network-io"]}}})")),
+      ElementsAre(AllOf(HasSubstr("name for \"@network-client\""), HasSubstr("deny that"))));
+  EXPECT_THAT(messages(load_policy(R"({"security": {"syscalls": {"allow": ["@mount"]}}})")),
+              ElementsAre(HasSubstr("unknown group \"@mount\"")));
 }
 
 TEST_F(LoadTest, TooManyMistakesAreCounted) {

@@ -25,7 +25,11 @@ bool check_group(const Node& node, const PolicySources& sources) {
 void read_denied(const Node& node, const PolicySources& sources, PolicyDraft& own) {
   static const Vocabulary vocabulary{{"call", "why"}, {"args"}};
   if (is_group(node)) {
-    if (check_group(node, sources)) {
+    if (const std::string_view group = sources.groups.alias_of(node.text); !group.empty()) {
+      sources.mistakes.add(node, quote(node.text) + " is another project's name for " +
+                                     quote(group) +
+                                     ", which is not quite the same; deny that, or calls by name");
+    } else if (check_group(node, sources)) {
       for (const RuleDraft& rule : sources.groups.rules(node.text)) {
         own.denied.emplace(rule.rule.call, &node);
       }

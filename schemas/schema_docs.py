@@ -166,7 +166,8 @@ def profiles(folder, out):
 
 def groups(path, out):
     """The shipped groups of system calls, with what each is for."""
-    table = read_shipped(path)["groups"]
+    shipped = read_shipped(path)
+    table = shipped["groups"]
     out.append("## Groups of system calls\n")
     out.append("From policies/groups.json, which says why for every rule. `@runtime` is part of every function's filter.\n")
     out.append("| group | for | calls |")
@@ -182,6 +183,8 @@ def groups(path, out):
             calls += [call + suffix for call in listed]
         unique = list(dict.fromkeys(calls))
         out.append(f"| `{name}` | {group['description']} | {' '.join(f'`{call}`' for call in unique)} |")
+    aliases = ", ".join(f"`{name}` for `{group}`" for name, group in shipped["aliases"].items())
+    out.append(f"\nNames of systemd are taken for the nearest group, in `allow` alone: {aliases}.")
 
 
 if __name__ == "__main__":

@@ -137,6 +137,111 @@ void add_checks(CLI::App& app, Options& options) {
   });
 }
 
+std::string check_threshold(const std::string& text) {
+  return parse_tenths(text) ? "" : "expected a number from 0 to 10 such as 3.5";
+}
+
+void add_policy_check(CLI::App& policy, Options& options) {
+  CLI::App* const check = policy.add_subcommand(
+      "check", "Find mistakes and dangerous lines, give a score; or answer questions");
+  check->add_option("policy", options.policy.policies, "Policies: files, or rtsup:NAME")
+      ->type_name("POLICY")
+      ->required();
+  check
+      ->add_option("--call", options.policy.calls,
+                   "May it make this system call: 'socket(AF_INET, SOCK_STREAM)'")
+      ->type_name("CALL")
+      ->expected(1)
+      ->take_all();
+  check
+      ->add_option("--api", options.policy.apis,
+                   "May it make this call of the base: 'state.get store cart/7'")
+      ->type_name("CALL")
+      ->expected(1)
+      ->take_all();
+  check->add_option("--resource", options.policy.resources, "May it use so much: 'memory 80MiB'")
+      ->type_name("AMOUNT")
+      ->expected(1)
+      ->take_all();
+  check
+      ->add_option("--trace", options.policy.trace,
+                   "Which calls of a recorded trace, as strace writes it, would be denied")
+      ->type_name("FILE");
+  check
+      ->add_option("--threshold", options.policy.threshold,
+                   "Exit with 1 when the score is higher: 0 to 10, such as 3.5")
+      ->type_name("SCORE")
+      ->check(check_threshold);
+  check->add_flag("--json", options.json, "As JSON, for programs (docs/formats/policy-tools.md)");
+  check->callback([&options] { options.verb = Verb::kPolicyCheck; });
+}
+
+void add_policy_show(CLI::App& policy, Options& options) {
+  CLI::App* const show = policy.add_subcommand(
+      "show", "Show a policy with all that it extends, each line with where it comes from");
+  show->add_option("policy", options.policy.policies, "A policy: a file, or rtsup:NAME")
+      ->type_name("POLICY")
+      ->required()
+      ->expected(1);
+  show->add_flag("--explain", options.policy.explain,
+                 "What its filter costs: size, instructions a call, calls answered by a bitmap");
+  show->add_flag("--json", options.json, "As JSON, for programs (docs/formats/policy-tools.md)");
+  show->callback([&options] { options.verb = Verb::kPolicyShow; });
+}
+
+void add_policy_diff(CLI::App& policy, Options& options) {
+  CLI::App* const diff = policy.add_subcommand(
+      "diff",
+      "Show what the second policy allows more (+) and less (-); exit with 1 if it differs");
+  diff->add_option("policy", options.policy.policies, "Two policies: files, or rtsup:NAME")
+      ->type_name("POLICY")
+      ->required()
+      ->expected(2);
+  diff->add_flag("--json", options.json, "As JSON, for programs (docs/formats/policy-tools.md)");
+  diff->callback([&options] { options.verb = Verb::kPolicyDiff; });
+}
+
+void add_policy_test(CLI::App& policy, Options& options) {
+  CLI::App* const test = policy.add_subcommand(
+      "test",
+      "Check what a policy answers against a file of expectations; exit with 1 on a failure");
+  test->add_option("file", options.policy.policies,
+                   "The expectations (docs/formats/policy-tools.md)")
+      ->type_name("FILE")
+      ->required()
+      ->expected(1);
+  test->add_flag("--json", options.json, "As JSON, for programs (docs/formats/policy-tools.md)");
+  test->callback([&options] { options.verb = Verb::kPolicyTest; });
+}
+
+void add_policy_convert(CLI::App& policy, Options& options) {
+  CLI::App* const convert = policy.add_subcommand(
+      "convert",
+      "Turn a container's seccomp profile into a policy, or back; what can not be said is denied\n"
+      "and listed on standard error");
+  convert->add_option("file", options.policy.policies, "The profile, or the policy")
+      ->type_name("FILE")
+      ->required()
+      ->expected(1);
+  CLI::Option_group* const which = convert->add_option_group("direction");
+  which->add_flag("--from-oci", options.policy.from_oci,
+                  "FILE is an OCI or Docker profile: print a policy");
+  which->add_flag("--to-oci", options.policy.to_oci, "FILE is a policy: print an OCI profile");
+  which->require_option(1);
+  convert->callback([&options] { options.verb = Verb::kPolicyConvert; });
+}
+
+void add_policy(CLI::App& app, Options& options) {
+  CLI::App* const policy =
+      app.add_subcommand("policy", "Check, show, compare, test and convert policies");
+  policy->require_subcommand(1);
+  add_policy_check(*policy, options);
+  add_policy_show(*policy, options);
+  add_policy_diff(*policy, options);
+  add_policy_test(*policy, options);
+  add_policy_convert(*policy, options);
+}
+
 void add_bench(CLI::App& app, Options& options) {
   CLI::App* const bench =
       app.add_subcommand("bench", "Measure calls on this machine; see rtsup bench ipc --help");
@@ -175,6 +280,17 @@ Ending explain(CLI::App& app, const std::string& topic) {
 
 }  // namespace
 
+std::optional<uint32_t> parse_tenths(const std::string& text) {
+  const size_t point = text.find('.');
+  const std::string digits = text.substr(0, point) + (point == std::string::npos ? "0" : "") +
+                             (point == std::string::npos ? "" : text.substr(point + 1));
+  uint32_t tenths = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), tenths);
+  const bool one_digit = point == std::string::npos || (point > 0 && point + 2 == text.size());
+  const bool whole = !text.empty() && error == std::errc() && end == digits.data() + digits.size();
+  return one_digit && whole && tenths <= 100 ? std::optional(tenths) : std::nullopt;
+}
+
 uint64_t parse_duration(const std::string& text) {
   constexpr uint64_t kHourNs = 3'600'000'000'000;
   uint64_t number = 0;
@@ -206,6 +322,7 @@ std::variant<Options, Ending> parse_command_line(int argc, const char* const* ar
   add_config(app, options);
   add_logs(app, options);
   add_checks(app, options);
+  add_policy(app, options);
   add_bench(app, options);
   app.footer(kFooter);  // after the commands: they would inherit it
   // `rtsup help` and `rtsup help start` are what fingers type.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -23,9 +24,27 @@ enum class Verb : uint8_t {
   kLogs,
   kValidate,
   kSchema,
+  kPolicyCheck,
+  kPolicyShow,
+  kPolicyDiff,
+  kPolicyTest,
+  kPolicyConvert,
   kDoctor,
   kBench,
   kVersion,
+};
+
+// Of `rtsup policy`.
+struct PolicyOptions {
+  std::vector<std::string> policies;  // paths, or rtsup:NAME
+  std::vector<std::string> calls;     // questions, as manifest/tools/question.h takes them
+  std::vector<std::string> apis;
+  std::vector<std::string> resources;
+  std::string trace;      // a file of recorded calls, as strace writes them
+  std::string threshold;  // "3.5": the most that the score may be; empty = whatever it is
+  bool from_oci = false;  // convert: to a policy; exactly one of the two
+  bool to_oci = false;    // convert: from a policy, rather than to one
+  bool explain = false;   // show: what the filter costs
 };
 
 struct Options {
@@ -36,7 +55,8 @@ struct Options {
   std::string setting;   // config: the value's name; empty = all
   std::string value;     // config set
   std::string schema;    // "manifest" or "policy"
-  std::string bench;     // "ipc"
+  PolicyOptions policy;
+  std::string bench;  // "ipc"
   std::string data;
   std::string file;  // "-" = standard input
   std::string method;
@@ -59,5 +79,7 @@ std::variant<Options, Ending> parse_command_line(int argc, const char* const* ar
 
 // "250ms", "5s", "2m" in nanoseconds; 0 when it is none, or longer than an hour.
 uint64_t parse_duration(const std::string& text);
+// "3.5" is 35: 0 to 10 with at most one digit behind the point; nothing for anything else.
+std::optional<uint32_t> parse_tenths(const std::string& text);
 
 }  // namespace rtsup::cli

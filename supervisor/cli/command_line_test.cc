@@ -63,6 +63,31 @@ TEST(CommandLine, MistakesExitWithTwo) {
   EXPECT_EQ(code_of({"schema", "plan"}), 2);
 }
 
+TEST(CommandLine, PolicyTakesSeveralPoliciesAndQuestions) {
+  const Options check = good({"policy", "check", "a.json", "rtsup:small", "--call", "getpid",
+                              "--call", "socket(1, 2)", "--threshold", "3.5"});
+  EXPECT_EQ(check.verb, Verb::kPolicyCheck);
+  EXPECT_EQ(check.policy.policies, (std::vector<std::string>{"a.json", "rtsup:small"}));
+  EXPECT_EQ(check.policy.calls, (std::vector<std::string>{"getpid", "socket(1, 2)"}));
+  EXPECT_TRUE(good({"policy", "convert", "--to-oci", "a.json"}).policy.to_oci);
+  EXPECT_EQ(code_of({"policy", "convert", "a.json"}), 2);
+  EXPECT_EQ(code_of({"policy", "convert", "--to-oci", "--from-oci", "a.json"}), 2);
+  EXPECT_EQ(good({"policy", "diff", "a.json", "b.json"}).policy.policies.size(), 2U);
+  EXPECT_EQ(code_of({"policy", "diff", "a.json"}), 2);
+  EXPECT_EQ(code_of({"policy"}), 2);
+  EXPECT_EQ(code_of({"policy", "check"}), 2);
+  EXPECT_EQ(code_of({"policy", "check", "a.json", "--threshold", "11"}), 2);
+}
+
+TEST(CommandLine, ScoresHaveOneDigitBehindThePoint) {
+  EXPECT_EQ(parse_tenths("3.5"), 35U);
+  EXPECT_EQ(parse_tenths("10"), 100U);
+  EXPECT_EQ(parse_tenths("0"), 0U);
+  for (const char* const bad : {"", ".5", "3.", "3.55", "10.1", "-1", "3,5", "x"}) {
+    EXPECT_FALSE(parse_tenths(bad)) << bad;
+  }
+}
+
 TEST(CommandLine, DurationsHaveUnitsAndABound) {
   EXPECT_EQ(parse_duration("250ms"), 250'000'000U);
   EXPECT_EQ(parse_duration("2m"), 120'000'000'000U);
@@ -81,6 +106,11 @@ TEST(CommandLine, HelpIsAsReviewed) {
     ASSERT_TRUE(std::holds_alternative<Ending>(parsed));
     EXPECT_EQ(std::get<Ending>(parsed).code, 0);
     text += std::string("==== rtsup ") + command + "\n" + std::get<Ending>(parsed).output;
+  }
+  for (const char* const command : {"check", "show", "diff", "test", "convert"}) {
+    const auto parsed = parse({"policy", command, "--help"});
+    ASSERT_TRUE(std::holds_alternative<Ending>(parsed));
+    text += std::string("==== rtsup policy ") + command + "\n" + std::get<Ending>(parsed).output;
   }
   const std::string path = std::string(RTSUP_SOURCE_DIR) + "/tests/golden/help.txt";
   if (std::getenv("RTSUP_REFRESH_GOLDEN") != nullptr) {  // NOLINT(concurrency-mt-unsafe): a test

@@ -22,6 +22,11 @@ ExitCode config_unset(const Options& options);
 ExitCode logs(const Options& options);
 ExitCode validate(const Options& options);
 ExitCode schema(const Options& options);
+ExitCode policy_check(const Options& options);
+ExitCode policy_show(const Options& options);
+ExitCode policy_diff(const Options& options);
+ExitCode policy_test(const Options& options);
+ExitCode policy_convert(const Options& options);
 ExitCode doctor(const Options& options);
 ExitCode bench(const Options& options);
 

@@ -36,6 +36,16 @@ ExitCode run(const Options& options) {
       return validate(options);
     case Verb::kSchema:
       return schema(options);
+    case Verb::kPolicyCheck:
+      return policy_check(options);
+    case Verb::kPolicyShow:
+      return policy_show(options);
+    case Verb::kPolicyDiff:
+      return policy_diff(options);
+    case Verb::kPolicyTest:
+      return policy_test(options);
+    case Verb::kPolicyConvert:
+      return policy_convert(options);
     case Verb::kDoctor:
       return doctor(options);
     case Verb::kBench:
