@@ -10,7 +10,7 @@ inline constexpr uint32_t kMonitorMagic = 0x314e4f4d;  // "MON1"
 
 enum class MonitorCommandVerb : uint32_t {
   kWatch = 1,   // + fds: standard output, standard error (read ends), log file (append)
-  kListen = 2,  // + fd: the worker's seccomp listener
+  kListen = 2,  // + fds: the worker's seccomp listener and, where there is one, its memory to read
   kForget = 3,  // the worker is gone: drain what is left of its output, close everything
 };
 
@@ -30,8 +30,9 @@ enum class MonitorReportVerb : uint32_t {
       2,  // a call that the policy does not allow; the worker is stopped in it until it is killed
 };
 
-// Raw evidence of one system call. Every field is the worker's: numbers only, bounded, never
-// followed.
+inline constexpr uint32_t kSeenPathBytesMax = 384;
+
+// Raw evidence of one system call. Every field is the worker's: bounded, never acted upon.
 struct MonitorReport {
   uint32_t magic;
   MonitorReportVerb verb;
@@ -41,10 +42,13 @@ struct MonitorReport {
   int32_t call;
   uint64_t instruction;
   uint64_t arguments[6];
-  uint64_t time_ns;  // CLOCK_REALTIME
-  uint8_t reserved[40];
+  uint64_t time_ns;      // CLOCK_REALTIME
+  uint32_t path_bytes;   // of the path that the call names, as it was seen; 0 = none
+  uint32_t path_is_cut;  // 1: it goes on
+  char path[kSeenPathBytesMax];
+  uint8_t reserved[32];
 };
-static_assert(sizeof(MonitorReport) == 128);
+static_assert(sizeof(MonitorReport) == 512);
 
 // Frame of a log file: this header, then `bytes` bytes as the worker wrote them. Frozen:
 // docs/formats/log.md.

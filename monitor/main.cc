@@ -1,6 +1,6 @@
 // rtsup-monitor: started by the supervisor with the link at 3 and its own filter at 5. Loads the
 // filter, then serves until the link ends. System calls from then on: epoll_ctl, epoll_pwait2,
-// read, recvmsg, sendmsg, writev, ftruncate, lseek, ioctl, poll, close, brk, mmap, munmap,
+// read, pread64, recvmsg, sendmsg, writev, ftruncate, lseek, ioctl, poll, close, brk, mmap, munmap,
 // clock_gettime, exit_group.
 #include "monitor/monitor.h"
 #include "sys/seccomp_load.h"

@@ -1,10 +1,12 @@
 #include "monitor/monitor.h"
 
+#include <linux/audit.h>
 #include <poll.h>
 
 #include <algorithm>
 
 #include "sys/clock.h"
+#include "sys/stopped_call.h"
 
 namespace rtsup::monitor {
 namespace {
@@ -12,7 +14,7 @@ namespace {
 constexpr size_t kEventsPerTurn = 64;
 constexpr unsigned kCommandsPerTurn = 64;
 constexpr size_t kWatchFds = 3;
-constexpr size_t kListenFds = 1;
+constexpr size_t kListenFds = 2;  // the second one is not always there
 
 uint64_t token(uint32_t worker, uint8_t source) noexcept { return uint64_t{worker} << 8 | source; }
 
@@ -147,13 +149,17 @@ void Monitor::watch(const abi::MonitorCommand& command, sys::ReceivedFds& fds) {
 
 void Monitor::listen(const abi::MonitorCommand& command, sys::ReceivedFds& fds) {
   const auto found = workers_.find(command.worker);
-  if (fds.count() != kListenFds || found == workers_.end() || found->second.listener) {
+  if (fds.count() == 0 || fds.count() > kListenFds || found == workers_.end() ||
+      found->second.listener) {
     return;
   }
   sys::UniqueFd listener = fds.take(0);
   if (epoll_.add(listener.get(), EPOLLIN,
                  token(command.worker, static_cast<uint8_t>(Source::kListener)))) {
     found->second.listener = sys::SeccompListener::adopt(std::move(listener));
+    if (fds.count() == kListenFds) {
+      found->second.memory = fds.take(1);
+    }
   }
 }
 
@@ -301,11 +307,27 @@ void Monitor::take_notification(uint32_t id, Worker& worker, uint32_t events) {
   report.instruction = call.instruction;
   std::copy(call.arguments.begin(), call.arguments.end(), report.arguments);
   report.time_ns = static_cast<uint64_t>(sys::realtime_ns());
+  copy_path(call, worker, report);
   reports_.push_back(report);
   // One is enough to end a worker. The listener stays open, so that its threads keep waiting in
   // their calls instead of getting ENOSYS.
   worker.violated = true;
   static_cast<void>(epoll_.remove(worker.listener.fd()));
+}
+
+// A thread that has gone meanwhile leaves memory that nobody knows: then there is no path.
+void Monitor::copy_path(const sys::SeccompNotification& call, const Worker& worker,
+                        abi::MonitorReport& report) {
+  const int index = call.arch == AUDIT_ARCH_X86_64 ? sys::path_argument(call.call) : -1;
+  if (index < 0) {
+    return;
+  }
+  const size_t bytes = sys::read_text(
+      worker.memory.get(), call.arguments[static_cast<size_t>(index)], std::span(report.path));
+  if (const auto waits = worker.listener.is_valid(call.id); waits && *waits) {
+    report.path_bytes = static_cast<uint32_t>(bytes);
+    report.path_is_cut = bytes == sizeof report.path ? 1 : 0;
+  }
 }
 
 void Monitor::close_listener(Worker& worker) {

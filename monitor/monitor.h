@@ -5,7 +5,7 @@
 //          turn, so that no worker can hold up another; the first violation of a worker only.
 // Errors:  turn() ends with kAborted when the supervisor has closed the link; anything else is the
 //          monitor's own environment breaking. A bad command is ignored, its descriptors are
-//          closed. Hostile: output and notifications are the workers'; both are copied, never
+//          closed. Hostile: output, notifications and paths are the workers'; all are copied, never
 //          interpreted. A notified call stays unanswered: its process waits until it is killed, or
 //          gets ENOSYS when the monitor ends.
 // Threads: one.
@@ -26,7 +26,7 @@
 
 namespace rtsup::monitor {
 
-inline constexpr size_t kWorkersMax = 2048;  // three pipes' ends, file and listener each
+inline constexpr size_t kWorkersMax = 2048;  // two pipes' ends, file, listener and memory each
 // What one worker may print on and on; a burst is what a start-up or a crash prints.
 inline constexpr Rate::Limits kRateLimits = {.bytes_per_second = 4 * 1024 * 1024,
                                              .burst_bytes = 1024 * 1024};
@@ -54,7 +54,8 @@ class Monitor {
     Rate rate;
     std::array<sys::UniqueFd, 2> pipes;  // output, error
     sys::SeccompListener listener;
-    bool paused = false;  // both pipes are left unread until resume_ns
+    sys::UniqueFd memory;  // to read what its calls point to; may be none
+    bool paused = false;   // both pipes are left unread until resume_ns
     int64_t resume_ns = 0;
     bool violated = false;
   };
@@ -76,6 +77,8 @@ class Monitor {
   void resume_paused();
   [[nodiscard]] std::chrono::nanoseconds time_to_resume() const;
   void take_notification(uint32_t id, Worker& worker, uint32_t events);
+  static void copy_path(const sys::SeccompNotification& call, const Worker& worker,
+                        abi::MonitorReport& report);
   void close_listener(Worker& worker);
   Result<void> send_reports();
 

@@ -8,11 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cstddef>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "sys/file.h"
 #include "sys/memory.h"
 #include "sys/prctl.h"
 #include "sys/seccomp.h"
@@ -24,6 +26,9 @@ namespace {
 constexpr uint64_t kLogBytes = 64 << 20;
 
 int personality_call() { return sys::call_number("personality"); }
+
+// Names a path, and does nothing for a process without privileges.
+int chroot_call() { return sys::call_number("chroot"); }
 
 // The test is the supervisor at one end of the link and the worker at the other end of the pipes.
 class MonitorTest : public testing::Test {
@@ -171,14 +176,15 @@ TEST_F(MonitorTest, BadCommandsAreIgnored) {
   EXPECT_EQ(logged(watched.log, Stream::kOutput), "first");
 }
 
-// A child under a filter that notifies personality() alone; its listener comes through a socket.
+// A child under a filter that notifies personality() and chroot() alone; its listener comes through
+// a socket. With a path it makes the second call, otherwise the first.
 class FilteredChild {
  public:
-  FilteredChild() {
+  explicit FilteredChild(const char* path = nullptr) {
     auto sockets = sys::create_seqpacket_pair().value();
     pid_ = ::fork();
     if (pid_ == 0) {
-      run(sockets.second.get());
+      run(sockets.second.get(), path);
     }
     abi::MonitorReport unused{};
     auto received = sys::receive_record(sockets.first.get(), unused, 1, sys::Wait::kYes);
@@ -194,10 +200,11 @@ class FilteredChild {
   [[nodiscard]] pid_t pid() const { return pid_; }
 
  private:
-  [[noreturn]] static void run(int socket) {
+  [[noreturn]] static void run(int socket, const char* path) {
     const sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(personality_call()), 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(personality_call()), 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(chroot_call()), 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -206,6 +213,9 @@ class FilteredChild {
     const abi::MonitorReport unused{};
     static_cast<void>(sys::send_record(socket, unused, std::span(&listener, 1)));
     ::close(listener);
+    if (path != nullptr) {
+      static_cast<void>(::chroot(path));
+    }
     sys::call_probe(0xabcdef);
     ::_exit(0);
   }
@@ -228,6 +238,49 @@ TEST_F(MonitorTest, ForbiddenCallIsReportedAndLeftUnanswered) {
   EXPECT_EQ(report.arguments[0], 0xabcdefU);
   EXPECT_NE(report.instruction, 0U);
   EXPECT_EQ(::waitpid(child.pid(), nullptr, WNOHANG), 0) << "the call was answered";
+}
+
+class MonitorPathTest : public MonitorTest {
+ protected:
+  // What is reported of a child that names `path`.
+  abi::MonitorReport report_of(const char* path, bool with_memory = true) {
+    const Watched watched = watch(5);
+    const FilteredChild child(path);
+    const auto memory =
+        sys::open_file("/proc/" + std::to_string(child.pid()) + "/mem", O_RDONLY).value();
+    send(abi::MonitorCommandVerb::kListen, 5,
+         with_memory ? std::vector{child.listener(), memory.get()} : std::vector{child.listener()});
+    EXPECT_TRUE(monitor_->turn());
+    abi::MonitorReport report{};
+    EXPECT_TRUE(sys::receive_record(link_.first.get(), report));
+    EXPECT_EQ(report.call, chroot_call());
+    return report;
+  }
+};
+
+TEST_F(MonitorPathTest, PathOfTheCallIsCopiedAsItStands) {
+  const abi::MonitorReport report = report_of("/a\033[2J path");
+  EXPECT_EQ(std::string(report.path, report.path_bytes), "/a\033[2J path");
+  EXPECT_EQ(report.path_is_cut, 0U);
+}
+
+TEST_F(MonitorPathTest, LongPathIsCut) {
+  const std::string path(2 * abi::kSeenPathBytesMax, 'x');
+  const abi::MonitorReport report = report_of(path.c_str());
+  EXPECT_EQ(report.path_bytes, abi::kSeenPathBytesMax);
+  EXPECT_EQ(report.path_is_cut, 1U);
+}
+
+TEST_F(MonitorPathTest, PointerToNothingIsNoPath) {
+  EXPECT_EQ(report_of(std::bit_cast<const char*>(uint64_t{0x10})).path_bytes, 0U);
+}
+
+TEST_F(MonitorPathTest, PointerThatIsNoAddressIsNoPath) {
+  EXPECT_EQ(report_of(std::bit_cast<const char*>(UINT64_MAX - 3)).path_bytes, 0U);
+}
+
+TEST_F(MonitorPathTest, WithoutTheMemoryThereIsTheCallAlone) {
+  EXPECT_EQ(report_of("/a", false).path_bytes, 0U);
 }
 
 TEST_F(MonitorTest, ReportWaitsForRoomOnTheLink) {

@@ -101,10 +101,15 @@ BareBroker::~BareBroker() {
 
 abi::LinkReport BareBroker::next() {
   abi::LinkReport report{};
-  if (!sys::receive_record(link_.get(), report, 1, sys::Wait::kYes)) {
-    fail("the broker's link");
+  for (;;) {
+    const auto received = sys::receive_record(link_.get(), report, 1, sys::Wait::kYes);
+    if (received) {
+      return report;
+    }
+    if (received.error().status != Status::kDataLoss) {  // longer than it: what was refused
+      fail("the broker's link");
+    }
   }
-  return report;
 }
 
 void BareBroker::send(const abi::LinkCommand& command, int fd) {

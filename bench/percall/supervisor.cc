@@ -85,8 +85,14 @@ void Supervisor::remove_folder() const {
 
 abi::LinkReport Supervisor::next() {
   abi::LinkReport report{};
-  check(sys::receive_record(link_.get(), report, 1, sys::Wait::kYes).has_value(), "the link");
-  return report;
+  for (;;) {
+    const auto received = sys::receive_record(link_.get(), report, 1, sys::Wait::kYes);
+    if (received) {
+      return report;
+    }
+    // Longer than it: what was refused.
+    check(received.error().status == Status::kDataLoss, "the link");
+  }
 }
 
 sys::UniqueFd Supervisor::introduce(uint32_t session, uint32_t function) {

@@ -64,6 +64,9 @@ class PubsubBus {
     virtual ~Observer() = default;
     // There may be something to take for the function. Never called from within take() or settle().
     virtual void due(FunctionIndex subscriber) = 0;
+    // Within settle(): the message was not acknowledged and will not come again. Then it goes.
+    virtual void gave_up(FunctionIndex /*subscriber*/, const BusMessage& /*message*/,
+                         uint32_t /*attempts*/) {}
   };
 
   virtual ~PubsubBus() = default;

@@ -20,6 +20,7 @@ void send(Call& call, AnswerBuilder& answer, Status status, abi::Reason reason,
 
 void answer_failure(Call& call, AnswerBuilder& builder, abi::Reason reason,
                     uint32_t retry_after_ms) {
+  builder.refuse(call, reason);
   send(call, builder, abi::reason_status(reason), reason, retry_after_ms);
 }
 

@@ -1,6 +1,7 @@
 // AnswerBuilder: the one buffer in which answers' tables are built, kept warm so that answering
 // allocates nothing; and the answers that every service gives in the same way.
-// Owns:    the buffer. What finished() returns is valid until the next start().
+// Owns:    the buffer. What finished() returns is valid until the next start(). An observer must
+//          outlive the calls.
 // Threads: the shard's only; one table at a time.
 #pragma once
 
@@ -14,9 +15,23 @@
 
 namespace rtsup::broker {
 
+// Hears of each call that answer_failure() ends, while its table is still there.
+class RefusalObserver {
+ public:
+  virtual ~RefusalObserver() = default;
+  virtual void refused(const Call& call, abi::Reason reason) = 0;
+};
+
 class AnswerBuilder {
  public:
   AnswerBuilder() : builder_(kWarmBytes) {}
+
+  void observe(RefusalObserver* observer) noexcept { observer_ = observer; }
+  void refuse(const Call& call, abi::Reason reason) const {
+    if (observer_ != nullptr) {
+      observer_->refused(call, reason);
+    }
+  }
 
   // An empty builder, for a new table.
   flatbuffers::FlatBufferBuilder& start() {
@@ -34,6 +49,7 @@ class AnswerBuilder {
  private:
   static constexpr size_t kWarmBytes = 16 * 1024;  // most answers; a larger one grows it once
   flatbuffers::FlatBufferBuilder builder_;
+  RefusalObserver* observer_ = nullptr;
 };
 
 // Answers with the reason's own status, a Failure table and no payload.

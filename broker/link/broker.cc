@@ -151,7 +151,8 @@ Result<void> Broker::assemble_services() {
                                      .access = *access_,
                                      .quota = quota_,
                                      .components = *components_,
-                                     .shards = reachable_};
+                                     .shards = reachable_,
+                                     .denials = *this};
   RTSUP_TRY(home_services_.assemble(shared, *home_, meter_, &*at_home_));
   for (uint32_t i = 1; i < shards_.size(); ++i) {
     Other& other = *others_[i - 1];
@@ -212,6 +213,11 @@ void Broker::session_gone(SessionId session) {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     shards_.at(i).post([this, i, session] { services(i).session_gone(session); });
   }
+}
+
+// From any shard.
+void Broker::report(const abi::DenialReport& report) {
+  home_->post([this, report] { link_.tell(report); });
 }
 
 void Broker::add_to(Meter& meter) const {

@@ -23,7 +23,7 @@
 
 namespace rtsup::broker {
 
-class Broker final : public LinkEvents, public LiveMeters {
+class Broker final : public LinkEvents, public LiveMeters, private DenialSink {
  public:
   // kSuccessor: of a broker that still serves, and is to be taken over from.
   enum class Role : bool { kFirst, kSuccessor };
@@ -52,6 +52,7 @@ class Broker final : public LinkEvents, public LiveMeters {
   void add_to(Meter& meter) const override;
 
  private:
+  void report(const abi::DenialReport& report) override;
   Broker(BasePlanFile plan, std::vector<FunctionInfo> functions, const ConfigChanges& changes,
          int link, Role role);
   // What another shard has beside its loop.

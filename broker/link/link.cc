@@ -187,6 +187,13 @@ void Link::busy(uint64_t attempt, SessionId session, uint64_t packed_error) {
   send({.record = record, .fd = {}});
 }
 
+void Link::tell(const abi::DenialReport& report) noexcept {
+  if (waiting_.empty()) {
+    // A full socket is as good as none: what is told of refusals must not hold up the rest.
+    (void)sys::send_record(socket_, report);
+  }
+}
+
 void Link::joined(SessionId session) { report(abi::LinkReportVerb::kJoined, session); }
 
 void Link::ready(SessionId session) { report(abi::LinkReportVerb::kReady, session); }

@@ -12,6 +12,7 @@
 #include <map>
 #include <vector>
 
+#include "abi/denial_report.h"
 #include "abi/link.h"
 #include "broker/channel/observer.h"
 #include "broker/channel/shard.h"
@@ -55,6 +56,8 @@ class Link final : public channel::SessionObserver, public LiveMeters {
   void busy(uint64_t attempt, SessionId session, uint64_t packed_error);
   void imported() { report(abi::LinkReportVerb::kImported, {}); }
   void handed_over() { report(abi::LinkReportVerb::kHandedOver, {}); }
+  // The supervisor is told if its socket has room now, and never otherwise.
+  void tell(const abi::DenialReport& report) noexcept;
   // Reports that the supervisor has not taken yet.
   [[nodiscard]] bool has_unsent() const noexcept { return !waiting_.empty(); }
 

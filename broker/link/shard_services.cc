@@ -36,6 +36,8 @@ std::vector<Component*> own(std::vector<Component*> all, const Placement& placem
 
 Result<void> ShardServices::assemble(const Shared& shared, channel::Shard& shard, Meter& refusals,
                                      const HomeServices* home) {
+  denials_.emplace(shared.functions.size(), shard, shared.denials);
+  builder_.observe(&*denials_);
   state_.emplace(shared.plan.tenant()->str(), shared.plan.application()->str(),
                  own(shared.components.stores(), shared.placement, number_), builder_,
                  shared.clock);
@@ -71,8 +73,11 @@ Result<void> ShardServices::assemble_pubsub(const Shared& shared, channel::Shard
                           .components = names_of(shared.plan),
                           .event_timeouts_ns = event_timeouts_of(shared.functions),
                           .id_seed = id_seed},
-      PubsubService::Parts{
-          .directory = shard, .timers = shard, .builder = builder_, .clock = shared.clock});
+      PubsubService::Parts{.directory = shard,
+                           .timers = shard,
+                           .builder = builder_,
+                           .clock = shared.clock,
+                           .denials = &*denials_});
   return {};
 }
 

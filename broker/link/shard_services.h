@@ -30,6 +30,7 @@ class ShardServices final : public CallHandler {
     Quota& quota;
     const ComponentSet& components;
     const std::vector<Forwarder::Shard>& shards;
+    DenialSink& denials;  // of any thread
   };
   explicit ShardServices(uint32_t number) : number_(number) {}
   // `refusals`: where the service boundary's are counted. `home`: nullptr on another shard.
@@ -57,6 +58,7 @@ class ShardServices final : public CallHandler {
 
   const uint32_t number_;
   AnswerBuilder builder_;
+  std::optional<Denials> denials_;
   std::optional<StateService> state_;
   std::optional<StateStreams> streams_;
   std::optional<InvokeService> invoke_;

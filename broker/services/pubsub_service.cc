@@ -325,6 +325,15 @@ void PubsubService::Pending::answered(Status status, std::span<const std::byte> 
   service.event_over(function);
 }
 
+void PubsubService::gave_up(FunctionIndex subscriber, const BusMessage& message,
+                            uint32_t attempts) {
+  if (parts_.denials != nullptr) {
+    const auto& table =
+        *flatbuffers::GetRoot<abi::PubsubMessageEvent>(message.table.bytes().data());
+    parts_.denials->gave_up(subscriber, view(table.component()), view(table.topic()), attempts);
+  }
+}
+
 void PubsubService::settle_one(PubsubBus& bus, const Delivery& delivery, Status status,
                                bool ended) {
   bus.settle(delivery, status == Status::kOk ? Settled::kDone

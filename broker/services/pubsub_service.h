@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/access/denials.h"
 #include "broker/components/pubsub_bus.h"
 #include "broker/core/answer.h"
 #include "broker/core/call.h"
@@ -39,6 +40,7 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
     const Timers& timers;
     AnswerBuilder& builder;
     const WallClock& clock;
+    Denials* denials = nullptr;  // nullptr: nobody asks what was given up
   };
   // `buses`: one per component of the plan; nullptr for one that is no bus. `components`: their
   // names. `event_timeouts_ns`: of each function of the plan. `id_seed`: makes the ids of this run
@@ -59,6 +61,7 @@ class PubsubService final : public Directory::Observer, public PubsubBus::Observ
   void down(FunctionIndex /*function*/) override {}
   // At the end of the turn, with what else comes until then.
   void due(FunctionIndex subscriber) override { parts_.directory.room_later(subscriber); }
+  void gave_up(FunctionIndex subscriber, const BusMessage& message, uint32_t attempts) override;
   // The buses may go before the sessions: nothing is settled from now on.
   void close() noexcept { closed_ = true; }
   // While it is paused, what is published waits, and what is under delivery is settled.

@@ -2,7 +2,9 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace rtsup::supervisor {
 namespace {
@@ -10,21 +12,18 @@ namespace {
 // Records taken in one turn, so that a daemon that floods its link can not keep the loop.
 constexpr int kRecordsPerTurn = 64;
 
-enum class Taken { kRecord, kMalformed, kNothing, kGone };
+// One of two kinds of records, told apart by their size.
+constexpr size_t kBrokerRecordBytesMax =
+    std::max(sizeof(abi::LinkReport), sizeof(abi::DenialReport));
+static_assert(sizeof(abi::LinkReport) != sizeof(abi::DenialReport));
 
 template <typename Record>
-Taken take(int fd, uint32_t magic, size_t fds_max, Record& record, sys::UniqueFd& received_fd) {
-  auto received = sys::receive_record(fd, record, fds_max);
-  if (!received) {
-    if (sys::would_block(received.error())) {
-      return Taken::kNothing;
-    }
-    return sys::peer_gone(received.error()) ? Taken::kGone : Taken::kMalformed;
+bool read_as(std::span<const std::byte> bytes, uint32_t magic, Record& record) {
+  if (bytes.size() != sizeof record) {
+    return false;
   }
-  if (received->fds.count() > 0) {
-    received_fd = received->fds.take(0);
-  }
-  return record.magic == magic ? Taken::kRecord : Taken::kMalformed;
+  std::memcpy(&record, bytes.data(), sizeof record);
+  return record.magic == magic;
 }
 
 abi::MonitorCommand monitor_command(abi::MonitorCommandVerb verb, uint32_t worker) {
@@ -44,22 +43,34 @@ bool BrokerLink::is_connected() const noexcept {
 
 bool BrokerLink::receive() {
   for (int turn = 0; turn < kRecordsPerTurn && socket_; ++turn) {
-    abi::LinkReport report{};
-    sys::UniqueFd fd;
-    switch (take(socket_.get(), abi::kLinkMagic, 1, report, fd)) {
-      case Taken::kRecord:
-        reports_->on_broker_report(report, std::move(fd));
-        break;
-      case Taken::kMalformed:
-        ++malformed_count_;
-        break;
-      case Taken::kNothing:
-        return true;
-      case Taken::kGone:
-        return false;
+    std::array<std::byte, kBrokerRecordBytesMax> buffer{};
+    auto received = sys::receive_message(socket_.get(), buffer);
+    if (!received && sys::would_block(received.error())) {
+      return true;
+    }
+    if (!received && sys::peer_gone(received.error())) {
+      return false;
+    }
+    if (!received || !take(std::span(buffer).first(received->bytes), received->fds)) {
+      ++malformed_count_;
     }
   }
   return true;
+}
+
+// False: it is none of a broker's records.
+bool BrokerLink::take(std::span<const std::byte> bytes, sys::ReceivedFds& fds) {
+  abi::LinkReport report{};
+  if (fds.count() <= 1 && read_as(bytes, abi::kLinkMagic, report)) {
+    reports_->on_broker_report(report, fds.count() == 1 ? fds.take(0) : sys::UniqueFd());
+    return true;
+  }
+  abi::DenialReport denial{};
+  if (fds.count() == 0 && read_as(bytes, abi::kDenialMagic, denial)) {
+    reports_->on_broker_denial(denial);
+    return true;
+  }
+  return false;
 }
 
 Result<void> BrokerLink::attach(const abi::LinkCommand& command,
@@ -95,18 +106,14 @@ Result<void> BrokerLink::send(abi::LinkCommand command) const {
 bool MonitorLink::receive() {
   for (int turn = 0; turn < kRecordsPerTurn && socket_; ++turn) {
     abi::MonitorReport report{};
-    sys::UniqueFd none;
-    switch (take(socket_.get(), abi::kMonitorMagic, 0, report, none)) {
-      case Taken::kRecord:
-        reports_->on_monitor_report(report);
-        break;
-      case Taken::kMalformed:
-        break;
-      case Taken::kNothing:
-        return true;
-      case Taken::kGone:
-        return false;
-    }
+    const auto received = sys::receive_record(socket_.get(), report);
+    if (received && report.magic == abi::kMonitorMagic) {
+      reports_->on_monitor_report(report);
+    } else if (!received && sys::would_block(received.error())) {
+      return true;
+    } else if (!received && sys::peer_gone(received.error())) {
+      return false;
+    }  // another size or magic: none of a monitor's
   }
   return true;
 }
@@ -119,10 +126,10 @@ Result<void> MonitorLink::watch(uint32_t worker, const sys::UniqueFd& output,
   return sys::send_record(socket_.get(), command, fds);
 }
 
-Result<void> MonitorLink::listen(uint32_t worker, int listener) const {
-  const std::array<int, 1> fds = {listener};
+Result<void> MonitorLink::listen(uint32_t worker, int listener, int memory) const {
+  const std::array<int, 2> fds = {listener, memory};
   return sys::send_record(socket_.get(), monitor_command(abi::MonitorCommandVerb::kListen, worker),
-                          fds);
+                          std::span(fds).first(memory < 0 ? 1 : 2));
 }
 
 Result<void> MonitorLink::forget(uint32_t worker) const {

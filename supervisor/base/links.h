@@ -9,7 +9,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
+#include "abi/denial_report.h"
 #include "abi/link.h"
 #include "abi/monitor_link.h"
 #include "sys/socket.h"
@@ -21,6 +23,8 @@ class BrokerReports {
   virtual ~BrokerReports() = default;
   // `fd`: what came with kAttached or kQuiet, or nothing.
   virtual void on_broker_report(const abi::LinkReport& report, sys::UniqueFd fd) = 0;
+  // What the service or resource boundary refused. A broker that does not serve yet has none.
+  virtual void on_broker_denial(const abi::DenialReport& /*report*/) {}
 };
 
 class BrokerLink {
@@ -45,6 +49,8 @@ class BrokerLink {
   [[nodiscard]] uint64_t malformed_count() const noexcept { return malformed_count_; }
 
  private:
+  bool take(std::span<const std::byte> bytes, sys::ReceivedFds& fds);
+
   sys::UniqueFd socket_;
   BrokerReports* reports_ = nullptr;
   uint64_t malformed_count_ = 0;
@@ -67,7 +73,8 @@ class MonitorLink {
   bool receive();
   Result<void> watch(uint32_t worker, const sys::UniqueFd& output, const sys::UniqueFd& error,
                      const sys::UniqueFd& log) const;
-  Result<void> listen(uint32_t worker, int listener) const;
+  // `memory`: the worker's, to be read; -1 = none.
+  Result<void> listen(uint32_t worker, int listener, int memory) const;
   Result<void> forget(uint32_t worker) const;
 
  private:

@@ -146,6 +146,11 @@ std::variant<PreparedBase, BaseFailure> prepare_base(const BaseInputs& inputs) {
     return failed(ExitCode::kFunctionFailed, "can not prepare the data folder " + base.data_folder,
                   given.error());
   }
+  base.denial_folder = inputs.state_folder + "/denials";
+  if (const auto made = sys::make_directories(base.denial_folder, 0700); !made) {
+    return failed(ExitCode::kFunctionFailed, "can not make the folder " + base.denial_folder,
+                  made.error());
+  }
   auto cgroups = make_cgroups(inputs, base.boundaries);
   if (!cgroups) {
     return failed(ExitCode::kBoundary, "can not make the control groups", cgroups.error());

@@ -26,7 +26,8 @@ struct BaseFailure {
 struct PreparedBase {
   std::unique_ptr<LaunchContext> context;
   BoundaryVerdict boundaries;
-  std::string data_folder;  // the broker's, below the state folder
+  std::string data_folder;    // the broker's, below the state folder
+  std::string denial_folder;  // likewise; docs/formats/denials.md
 };
 
 struct BaseInputs {

@@ -50,7 +50,8 @@ Supervisor::Supervisor(PreparedBase& base, StartReporter& reporter)
                                           : worker->function().name;
                }),
       lifecycle_(specs_of(context_.manifest), workers_, sys::random_u64().value_or(1)),
-      control_(context_.loop, *this) {
+      control_(context_.loop, *this),
+      denials_(base.denial_folder) {
   workers_.connect(lifecycle_);
 }
 
@@ -77,7 +78,6 @@ ExitCode Supervisor::run(const sys::SignalFd& signals) {
 Result<void> Supervisor::start(const sys::SignalFd& signals) {
   RTSUP_TRY(context_.loop.watch(signals.fd(), EPOLLIN,
                                 [this, &signals](uint32_t) { on_signal(signals); }));
-  RTSUP_ASSIGN(violations_, ViolationLog::create(context_.run.violations()));
   RTSUP_TRY(control_.listen(context_.run.control_socket()));
   context_.loop.add_deadline([this] { return lifecycle_.next_deadline(); },
                              [this](Time time) { lifecycle_.on_time(time); });
@@ -178,7 +178,8 @@ void Supervisor::on_broker_report(const abi::LinkReport& report, sys::UniqueFd f
   if (report.verb == abi::LinkReportVerb::kViolation) {
     if (const Worker* const worker = workers_.by_session(report.session)) {
       const auto time = static_cast<uint64_t>(sys::realtime_ns());
-      violations_->append(violation_line(offender(*worker), report, time));
+      ++violation_count_;
+      record(worker->identity().function, denial_line(offender(*worker), report, time));
     }
   }
   workers_.on_report(report);
@@ -193,13 +194,42 @@ void Supervisor::on_monitor_report(const abi::MonitorReport& report) {
   if (worker == nullptr || report.verb != abi::MonitorReportVerb::kViolation) {
     return;
   }
-  violations_->append(violation_line(offender(*worker), report));
+  ++violation_count_;
+  // Looked up while the thread still waits in its call.
+  const auto stack_pointer = stopped_stack_pointer(worker->pid(), report);
+  record(worker->identity().function, denial_line(offender(*worker), report, stack_pointer));
   workers_.on_violation(*worker, report);
 }
 
+void Supervisor::on_broker_denial(const abi::DenialReport& report) {
+  if (report.function >= context_.manifest.functions.size()) {
+    return;
+  }
+  const Offender offender{
+      .manifest = context_.manifest, .function = report.function, .instance = report.instance};
+  const auto time = static_cast<uint64_t>(sys::realtime_ns());
+  record(report.function, denial_line(offender, report, time));
+}
+
+void Supervisor::record(uint32_t function, const std::string& line) {
+  if (!denials_.append(context_.manifest.functions[function].name, line) &&
+      denials_.dropped() == 1) {
+    context_.log.error("what functions are denied can not be put on record in " +
+                       base_.denial_folder);
+  }
+}
+
+void Supervisor::record_out_of_memory(const Instance& instance) {
+  const Offender offender{.manifest = context_.manifest,
+                          .function = instance.spec.function,
+                          .instance = instance.spec.instance};
+  record(instance.spec.function,
+         out_of_memory_line(offender, static_cast<uint64_t>(sys::realtime_ns())));
+}
+
 Offender Supervisor::offender(const Worker& worker) const {
-  return {.application = context_.manifest.name,
-          .function = worker.function().name,
+  return {.manifest = context_.manifest,
+          .function = worker.identity().function,
           .instance = worker.identity().instance,
           .worker = worker.identity().worker,
           .pid = worker.pid()};
@@ -216,6 +246,13 @@ void Supervisor::on_instance_changed(uint32_t index, InstanceState before) {
   if (instance.state == InstanceState::kReady && !running_) {
     reporter_.on_function_ready(function.name, instance.spec.instance,
                                 instance.ready - instance.started);
+  }
+  const bool has_ended = instance.state == InstanceState::kWaiting ||
+                         instance.state == InstanceState::kFailed ||
+                         instance.state == InstanceState::kFinished;
+  if (has_ended && before != InstanceState::kWaiting &&
+      instance.last_cause.kind == CauseKind::kOutOfMemory) {
+    record_out_of_memory(instance);
   }
   // Not from within the lifecycle.
   context_.loop.post([this, index] { check_start(lifecycle_.instance(index)); });
@@ -358,7 +395,7 @@ std::string Supervisor::report() const {
                         .workers = workers_,
                         .lifecycle = lifecycle_,
                         .started = started_,
-                        .violation_count = violations_ ? violations_->count() : 0});
+                        .violation_count = violation_count_});
 }
 
 }  // namespace rtsup::supervisor

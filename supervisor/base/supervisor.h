@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/base/denials.h"
 #include "supervisor/base/prepare.h"
 #include "supervisor/base/upgrade.h"
-#include "supervisor/base/violations.h"
 #include "supervisor/base/workers.h"
 #include "supervisor/control/server.h"
 #include "sys/signal.h"
@@ -52,10 +52,13 @@ class Supervisor : private DaemonsEvents, private InstanceObserver, private Cont
   void on_base_failed(const std::string& daemon, const Cause& cause) override;
   void on_daemons_stopped() override;
   void on_broker_report(const abi::LinkReport& report, sys::UniqueFd fd) override;
+  void on_broker_denial(const abi::DenialReport& report) override;
   void on_monitor_report(const abi::MonitorReport& report) override;
 
   void on_instance_changed(uint32_t index, InstanceState before) override;
   void log_change(const Instance& instance, const std::string& name, InstanceState before);
+  void record_out_of_memory(const Instance& instance);
+  void record(uint32_t function, const std::string& line);
   void check_start(const Instance& instance);
 
   ControlAnswer on_request(uint64_t client, const ControlRequest& request) override;
@@ -78,7 +81,8 @@ class Supervisor : private DaemonsEvents, private InstanceObserver, private Cont
   Upgrade upgrade_;
   Lifecycle lifecycle_;
   ControlServer control_;
-  std::optional<ViolationLog> violations_;
+  DenialLog denials_;
+  uint64_t violation_count_ = 0;
   std::multimap<uint64_t, uint32_t> operators_;  // client -> sessions
   std::optional<BaseFailure> failure_;
   bool running_ = false;  // was READY as a whole once

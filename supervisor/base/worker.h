@@ -65,6 +65,8 @@ class Worker : private DialogueEvents {
   [[nodiscard]] const std::string& digest() const noexcept { return digest_; }
   [[nodiscard]] const sys::Cgroup* group() const noexcept { return group_.get(); }
   [[nodiscard]] bool confined() const noexcept { return confined_; }
+  // An executable: it becomes another program, with other memory, once it is confined.
+  [[nodiscard]] bool is_program() const noexcept { return program_; }
   // It was to be a copy of the zygote, and never came to be: nothing of it has run.
   [[nodiscard]] bool unborn() const noexcept { return dialogue_.unborn(); }
   // What is handed to the monitor, and kept for the next one should it die.

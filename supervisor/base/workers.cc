@@ -1,9 +1,11 @@
 #include "supervisor/base/workers.h"
 
+#include <fcntl.h>
+
 #include <csignal>
 #include <utility>
 
-#include "supervisor/base/violations.h"
+#include "supervisor/base/denials.h"
 #include "supervisor/logs/log.h"
 
 namespace rtsup::supervisor {
@@ -103,8 +105,20 @@ void Workers::on_worker_launched(Worker& worker) {
 }
 
 void Workers::on_worker_confined(Worker& worker) {
-  if (daemons_.monitor_watches() &&
-      !daemons_.monitor().listen(worker.identity().worker, worker.listener())) {
+  if (daemons_.monitor_watches()) {
+    hand_listener(worker);
+  }
+}
+
+// With it goes the right to read what the worker's calls point to, and no more than that. A program
+// is being executed now: whether this would still be its memory nobody can say.
+void Workers::hand_listener(const Worker& worker) {
+  const auto memory =
+      worker.is_program()
+          ? sys::UniqueFd()
+          : sys::open_file("/proc/" + std::to_string(worker.pid()) + "/mem", O_RDONLY)
+                .value_or(sys::UniqueFd());
+  if (!daemons_.monitor().listen(worker.identity().worker, worker.listener(), memory.get())) {
     // Without one a forbidden call is answered by nobody: the worker waits in it, and the
     // supervisor holds the listener.
     context_.log.warning("the monitor does not take the listener of " + worker.function().name);
@@ -176,9 +190,8 @@ void Workers::hand_over() {
       continue;
     }
     on_worker_output(*worker);
-    if (worker->confined() &&
-        !daemons_.monitor().listen(worker->identity().worker, worker->listener())) {
-      context_.log.warning("the monitor does not take the listener of " + worker->function().name);
+    if (worker->confined()) {
+      hand_listener(*worker);
     }
   }
 }

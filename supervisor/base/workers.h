@@ -53,6 +53,7 @@ class Workers : public LifecycleActions, public WorkerHooks {
   void on_worker_confined(Worker& worker) override;
   void on_worker_ending(Worker& worker) override;
   void on_worker_ended(Worker& worker, Cause cause) override;
+  void hand_listener(const Worker& worker);
 
   LaunchContext& context_;
   Daemons& daemons_;

@@ -91,6 +91,22 @@ void add_logs(CLI::App& app, Options& options) {
   logs->callback([&options] { options.verb = Verb::kLogs; });
 }
 
+void add_why(CLI::App& app, Options& options) {
+  constexpr uint32_t kLastMax = 100'000;
+  CLI::App* const why = app.add_subcommand(
+      "why", "Show what functions were denied, and the line of policy that would allow it");
+  why->add_option("function", options.function, "Only this function; all otherwise")
+      ->type_name("FUNCTION");
+  CLI::Option* const all = why->add_flag("--all", options.all, "All that is on record");
+  why->add_option("--last", options.last, "So many of each function, the latest last")
+      ->type_name("COUNT")
+      ->default_str("1")
+      ->check(CLI::Range(1U, kLastMax))
+      ->excludes(all);
+  why->add_flag("--json", options.json, "As JSON, for programs (docs/formats/denials.md)");
+  why->callback([&options] { options.verb = Verb::kWhy; });
+}
+
 void add_config(CLI::App& app, Options& options) {
   CLI::App* const config =
       app.add_subcommand("config", "Show and change the configuration of functions while they run");
@@ -321,6 +337,7 @@ std::variant<Options, Ending> parse_command_line(int argc, const char* const* ar
   add_invoke(app, options);
   add_config(app, options);
   add_logs(app, options);
+  add_why(app, options);
   add_checks(app, options);
   add_policy(app, options);
   add_bench(app, options);

@@ -22,6 +22,7 @@ enum class Verb : uint8_t {
   kConfigSet,
   kConfigUnset,
   kLogs,
+  kWhy,
   kValidate,
   kSchema,
   kPolicyCheck,
@@ -51,7 +52,7 @@ struct Options {
   Verb verb = Verb::kVersion;
   std::string name;      // -n: which instance; empty = the only one running
   std::string manifest;  // start, validate
-  std::string function;  // restart, invoke, logs, config
+  std::string function;  // restart, invoke, logs, why, config
   std::string setting;   // config: the value's name; empty = all
   std::string value;     // config set
   std::string schema;    // "manifest" or "policy"
@@ -63,9 +64,11 @@ struct Options {
   std::string content_type;
   std::string timeout;                 // "5s"
   std::vector<std::string> arguments;  // bench: what is passed on
+  uint32_t last = 0;                   // why: how many; 0 = not said
   bool detach = false;
   bool json = false;
   bool follow = false;
+  bool all = false;
   bool has_data = false;
 };
 

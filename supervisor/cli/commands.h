@@ -20,6 +20,7 @@ ExitCode config_get(const Options& options);
 ExitCode config_set(const Options& options);
 ExitCode config_unset(const Options& options);
 ExitCode logs(const Options& options);
+ExitCode why(const Options& options);
 ExitCode validate(const Options& options);
 ExitCode schema(const Options& options);
 ExitCode policy_check(const Options& options);

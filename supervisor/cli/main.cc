@@ -32,6 +32,8 @@ ExitCode run(const Options& options) {
       return config_unset(options);
     case Verb::kLogs:
       return logs(options);
+    case Verb::kWhy:
+      return why(options);
     case Verb::kValidate:
       return validate(options);
     case Verb::kSchema:

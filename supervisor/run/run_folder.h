@@ -21,7 +21,6 @@ struct RunPaths {
   [[nodiscard]] std::string made() const { return folder + "/made"; }
   [[nodiscard]] std::string control_socket() const { return folder + "/control.sock"; }
   [[nodiscard]] std::string own_log() const { return folder + "/rtsup.log"; }
-  [[nodiscard]] std::string violations() const { return folder + "/violations.jsonl"; }
   [[nodiscard]] std::string log_folder() const { return folder + "/logs"; }
   [[nodiscard]] std::string log(std::string_view function, uint32_t instance) const;
 };

@@ -1,13 +1,15 @@
 // Records: what broker, monitor and the processes under launch send to the supervisor, which takes
-//          none of it on trust. Input: datagrams, each with the link it comes over and its length.
+//          none of it on trust, and what `rtsup why` makes of it afterwards. Input: datagrams, each
+//          with the link it comes over and its length.
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "abi/launch_record.h"
+#include "supervisor/base/denials.h"
 #include "supervisor/base/links.h"
 #include "supervisor/base/report.h"
-#include "supervisor/base/violations.h"
+#include "supervisor/denials/explain.h"
 #include "supervisor/lifecycle/cause.h"
 #include "tests/fuzz/require.h"
 #include "tests/fuzz/script.h"
@@ -18,12 +20,18 @@ namespace {
 using supervisor::Cause;
 using supervisor::CauseKind;
 
-const supervisor::Offender kOffender = {
-    .application = "app", .function = "f", .instance = 1, .worker = 2, .pid = 3};
+manifest::Manifest one_function() {
+  manifest::Manifest manifest;
+  manifest.name = "app";
+  manifest.functions.emplace_back().name = "f";
+  return manifest;
+}
 
-void check_line(const std::string& line) {
-  RTSUP_REQUIRE(line.find('\n') == line.size() - 1, "a record of more than one line");
-  RTSUP_REQUIRE(nlohmann::json::parse(line).is_object(), "a record that is no object");
+const supervisor::Offender& offender() {
+  static const manifest::Manifest manifest = one_function();
+  static const supervisor::Offender offender = {
+      .manifest = manifest, .function = 0, .instance = 1, .worker = 2, .pid = 3};
+  return offender;
 }
 
 void check_text(const std::string& text) {
@@ -32,13 +40,25 @@ void check_text(const std::string& text) {
   }
 }
 
+void check_line(const std::string& line) {
+  RTSUP_REQUIRE(line.find('\n') == line.size() - 1, "a record of more than one line");
+  RTSUP_REQUIRE(nlohmann::json::parse(line).is_object(), "a record that is no object");
+  const auto denial = supervisor::read_denial(line);
+  RTSUP_REQUIRE(denial.has_value(), "a record that can not be read again");
+  const supervisor::Explanation why = supervisor::explain(*denial, "");
+  for (const std::string& text : {why.missing, why.line, why.group, why.opens, why.where}) {
+    check_text(text);
+  }
+  RTSUP_REQUIRE(nlohmann::json::parse("{" + why.line + "}").is_object(), "a line that is no JSON");
+}
+
 // Makes of each record whatever the supervisor makes of it.
 class Handler final : public supervisor::BrokerReports, public supervisor::MonitorReports {
  public:
   void on_broker_report(const abi::LinkReport& report, sys::UniqueFd /*fd*/) override {
     ++taken;
     RTSUP_REQUIRE(report.magic == abi::kLinkMagic, "WRONG ACCEPT: a report without its magic");
-    check_line(supervisor::violation_line(kOffender, report, report.number));
+    check_line(supervisor::denial_line(offender(), report, report.number));
     check_text(supervisor::describe_refusal(report.number));
     for (uint8_t kind = 0; kind <= static_cast<uint8_t>(CauseKind::kStopped); ++kind) {
       check_text(describe(Cause{.kind = CauseKind{kind},
@@ -51,8 +71,14 @@ class Handler final : public supervisor::BrokerReports, public supervisor::Monit
   void on_monitor_report(const abi::MonitorReport& report) override {
     ++taken;
     RTSUP_REQUIRE(report.magic == abi::kMonitorMagic, "WRONG ACCEPT: a report without its magic");
-    check_line(supervisor::violation_line(kOffender, report));
+    check_line(supervisor::denial_line(offender(), report, report.instruction));
+    check_line(supervisor::denial_line(offender(), report, std::nullopt));
     check_text(supervisor::describe_call(report));
+  }
+  void on_broker_denial(const abi::DenialReport& report) override {
+    ++taken;
+    RTSUP_REQUIRE(report.magic == abi::kDenialMagic, "WRONG ACCEPT: a denial without its magic");
+    check_line(supervisor::denial_line(offender(), report, report.count));
   }
   size_t taken = 0;
 };
@@ -72,7 +98,9 @@ void deliver(std::span<const std::byte> bytes, uint32_t magic) {
   Handler handler;
   Link link(std::move(pair->second), handler);
   RTSUP_REQUIRE(link.receive(), "the other end is there");
-  const bool is_due = bytes.size() == sizeof(Record) && first == magic;
+  const bool is_denial = std::is_same_v<Link, supervisor::BrokerLink> &&
+                         bytes.size() == sizeof(abi::DenialReport) && first == abi::kDenialMagic;
+  const bool is_due = is_denial || (bytes.size() == sizeof(Record) && first == magic);
   RTSUP_REQUIRE(handler.taken == (is_due ? 1U : 0U), "WRONG ACCEPT: a record that is none");
 }
 
@@ -84,7 +112,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   rtsup::fuzz::Script script(data, size);
   for (int records = 0; records < 16 && !script.at_end(); ++records) {
     const uint32_t kind = script.below(3);
-    std::vector<std::byte> bytes(1U + script.byte());
+    const uint8_t size = script.byte();
+    constexpr size_t kLongest = 512;
+    std::vector<std::byte> bytes(size == UINT8_MAX ? kLongest : 1U + size);
     script.fill(bytes);
     if (kind == 0) {
       rtsup::fuzz::deliver<rtsup::supervisor::BrokerLink, rtsup::abi::LinkReport>(

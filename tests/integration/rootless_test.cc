@@ -68,6 +68,11 @@ class RootlessTest : public ProbeBase {
     EXPECT_EQ(ask("program", "echo also here"), "also here");
     EXPECT_EQ(invoke("probe", "forbidden").code, kExitFunctionFailed);
     EXPECT_TRUE(eventually([&] { return facts("probe").cause_kind == "forbidden-call"; }));
+    EXPECT_TRUE(wait_for_state("probe", "ready"));
+    EXPECT_EQ(invoke("probe", "append /etc/passwd x").code, kExitFunctionFailed);
+    EXPECT_TRUE(eventually([&] {
+      return rtsup_here({"why", "probe"}).out.find("openat(dirfd=AT_FDCWD") != std::string::npos;
+    }));
     for (const pid_t pid : base_processes()) {
       struct stat process {};
       if (::stat(("/proc/" + std::to_string(pid)).c_str(), &process) == 0) {
@@ -140,6 +145,8 @@ TEST_F(RootlessTest, OneIdForAllIsAnAcceptedLoss) {
   EXPECT_EQ(refused.code, kExitBoundary) << refused.out << refused.err;
   EXPECT_NE(refused.err.find("uid-range"), std::string::npos) << refused.err;
   expect_working_base(R"(["uid-range"])");
+  // Another id's memory is closed to a supervisor without privileges, its own id's is not.
+  EXPECT_NE(rtsup_here({"why", "probe"}).out.find("\"/etc/passwd\" (as seen)"), std::string::npos);
 }
 
 TEST_F(RootlessTest, LentIdsGiveEachFunctionItsOwn) {

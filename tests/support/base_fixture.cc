@@ -64,7 +64,9 @@ void BaseFixture::TearDown() {
 
 void BaseFixture::print_logs() const {
   std::cerr << "---- " << run_path("rtsup.log") << "\n" << read_all(run_path("rtsup.log"));
-  std::cerr << "---- violations\n" << read_all(run_path("violations.jsonl"));
+  for (const ViolationFacts& violation : violations()) {
+    std::cerr << "---- violation " << violation.text << "\n";
+  }
   if (running_) {
     std::cerr << "---- ps\n" << rtsup_here({"ps"}).out;
     std::cerr << "---- logs\n" << rtsup_here({"logs"}).out;
@@ -224,14 +226,19 @@ InstanceFacts BaseFixture::facts(const std::string& function) const {
 
 std::vector<ViolationFacts> BaseFixture::violations() const {
   std::vector<ViolationFacts> all;
-  std::ifstream file(run_path("violations.jsonl"));
-  for (std::string line; std::getline(file, line);) {
-    const Json row = Json::parse(line, nullptr, false);
-    EXPECT_TRUE(row.is_object()) << line;
-    if (row.is_object()) {
-      all.push_back({.function = field<std::string>(row, "function", ""),
-                     .reason = field<std::string>(row, "reason", ""),
-                     .text = line});
+  std::error_code none;
+  for (const fs::directory_entry& entry : fs::directory_iterator(state_path("denials"), none)) {
+    std::ifstream file(entry.path());
+    for (std::string line; std::getline(file, line);) {
+      const Json row = Json::parse(line, nullptr, false);
+      EXPECT_TRUE(row.is_object()) << line;
+      const std::string boundary =
+          row.is_object() ? field<std::string>(row, "boundary", "") : std::string();
+      if (boundary == "security" || boundary == "channel") {
+        all.push_back({.function = field<std::string>(row, "function", ""),
+                       .reason = field<std::string>(row, "reason", ""),
+                       .text = line});
+      }
     }
   }
   return all;

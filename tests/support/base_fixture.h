@@ -48,7 +48,7 @@ struct InstanceFacts {
   uint64_t calls = 0;
 };
 
-// One line of RUN/violations.jsonl.
+// One line of STATE/denials/*.jsonl that tells of a violation.
 struct ViolationFacts {
   std::string function;
   std::string reason;

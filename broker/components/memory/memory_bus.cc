@@ -267,6 +267,9 @@ void MemoryBus::settle(const Delivery& delivery, Settled how) {
     return wait(entry);
   }
   given_up_ += again ? 1 : 0;
+  if (again && observer_ != nullptr) {
+    observer_->gave_up(subscription.function, entry.message, entry.attempt);
+  }
   free_entry(entry);
   drop_if_over(subscription);
 }

@@ -1,0 +1,122 @@
+#include "broker/access/denials.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "broker/access/subject.h"
+
+namespace rtsup::broker {
+namespace {
+
+// FNV-1a.
+constexpr uint64_t kHashBasis = 0xcbf29ce484222325;
+constexpr uint64_t kHashPrime = 0x100000001b3;
+
+// Of no more than is told: a name may be as long as a table.
+uint64_t hash_on(uint64_t hash, std::string_view text, size_t bytes_max) noexcept {
+  for (const char byte : text.substr(0, bytes_max)) {
+    hash = (hash ^ static_cast<uint8_t>(byte)) * kHashPrime;
+  }
+  return (hash ^ text.size()) * kHashPrime;  // so that "ab" + "c" is not "a" + "bc"
+}
+
+template <size_t kSize>
+void put(char (&to)[kSize], std::string_view text) noexcept {
+  std::memcpy(to, text.data(), std::min(text.size(), kSize));
+}
+
+}  // namespace
+
+Denials::Denials(size_t functions, const Timers& timers, DenialSink& sink)
+    : timers_(timers), sink_(sink), rows_(functions) {}
+
+void Denials::refused(const Call& call, abi::Reason reason) {
+  const Status status = abi::reason_status(reason);
+  if (call.principal().kind != abi::PrincipalKind::kFunction ||
+      (status != Status::kPermissionDenied && status != Status::kResourceExhausted)) {
+    return;
+  }
+  const Subject subject = subject_of(call);
+  note({.function = call.principal().function,
+        .instance = call.principal().instance,
+        .opcode = call.operation().opcode,
+        .reason = abi::reason_name(reason),
+        .component = subject.component,
+        .target = subject.target,
+        .targets = subject.targets});
+}
+
+void Denials::gave_up(FunctionIndex subscriber, std::string_view component, std::string_view topic,
+                      uint32_t attempts) {
+  note({.function = subscriber,
+        .opcode = abi::op::kEventMessage,
+        .reason = abi::kGaveUpReason,
+        .component = component,
+        .target = topic,
+        .targets = attempts});
+}
+
+void Denials::note(const Fact& fact) {
+  Row& row = rows_[fact.function.value];
+  uint64_t hash = hash_on(kHashBasis + fact.opcode, fact.reason, abi::kDenialReasonBytes);
+  hash = hash_on(hash, fact.component, abi::kDenialComponentBytes);
+  hash = hash_on(hash, fact.target, abi::kDenialTargetBytes);
+  const auto known = std::find_if(row.kinds.begin(), row.kinds.end(), [hash](const Kind& kind) {
+    return kind.count != 0 && kind.hash == hash;
+  });
+  if (known != row.kinds.end()) {
+    known->last_ns = timers_.now_ns();
+    if (std::has_single_bit(++known->count) && take_report(row)) {
+      tell(fact, known->count, row);
+    }
+    return;
+  }
+  if (!take_report(row)) {
+    ++row.unlisted;
+    return;
+  }
+  // An unused one is older than any.
+  Kind& oldest =
+      *std::min_element(row.kinds.begin(), row.kinds.end(),
+                        [](const Kind& a, const Kind& b) { return a.last_ns < b.last_ns; });
+  oldest = {.hash = hash, .count = 1, .last_ns = timers_.now_ns()};
+  tell(fact, 1, row);
+}
+
+bool Denials::take_report(Row& row) const noexcept {
+  const uint64_t now = timers_.now_ns();
+  if (row.reports == kReportsBurst) {
+    row.earned_ns = now;  // nothing is earned while all are in hand
+  }
+  const uint64_t earned = now < row.earned_ns ? 0 : (now - row.earned_ns) / kReportEarnedNs;
+  row.earned_ns += earned * kReportEarnedNs;
+  row.reports = static_cast<uint32_t>(std::min<uint64_t>(kReportsBurst, row.reports + earned));
+  if (row.reports == 0) {
+    return false;
+  }
+  --row.reports;
+  return true;
+}
+
+void Denials::tell(const Fact& fact, uint64_t count, Row& row) {
+  abi::DenialReport report{};
+  report.magic = abi::kDenialMagic;
+  report.function = fact.function.value;
+  report.instance = fact.instance;
+  report.opcode = fact.opcode;
+  report.count = count;
+  report.unlisted = row.unlisted;
+  report.targets = fact.targets;
+  // Tables are far shorter than 64 KiB where names are concerned; beyond it a length says no more.
+  report.component_bytes =
+      static_cast<uint16_t>(std::min<size_t>(fact.component.size(), UINT16_MAX));
+  report.target_bytes = static_cast<uint32_t>(std::min<size_t>(fact.target.size(), UINT32_MAX));
+  put(report.reason, fact.reason.substr(0, sizeof report.reason - 1));
+  put(report.component, fact.component);
+  put(report.target, fact.target);
+  row.unlisted = 0;
+  sink_.report(report);
+}
+
+}  // namespace rtsup::broker
