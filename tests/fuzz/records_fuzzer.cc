@@ -112,9 +112,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   rtsup::fuzz::Script script(data, size);
   for (int records = 0; records < 16 && !script.at_end(); ++records) {
     const uint32_t kind = script.below(3);
-    const uint8_t size = script.byte();
+    const uint8_t length = script.byte();
     constexpr size_t kLongest = 512;
-    std::vector<std::byte> bytes(size == UINT8_MAX ? kLongest : 1U + size);
+    std::vector<std::byte> bytes(length == UINT8_MAX ? kLongest : 1U + length);
     script.fill(bytes);
     if (kind == 0) {
       rtsup::fuzz::deliver<rtsup::supervisor::BrokerLink, rtsup::abi::LinkReport>(
