@@ -9,7 +9,6 @@ namespace {
 
 using testing::FakeCall;
 using testing::FakePayload;
-using testing::kBus;
 using testing::kMail;
 using testing::publish_table;
 using testing::PubsubServiceTest;

@@ -7,11 +7,7 @@
 namespace rtsup::broker {
 namespace {
 
-using testing::FakeCall;
-using testing::FakePayload;
-using testing::kBus;
 using testing::kMail;
-using testing::publish_table;
 using testing::PubsubServiceTest;
 using testing::Sent;
 
