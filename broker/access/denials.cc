@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "broker/access/subject.h"
 
@@ -23,7 +22,7 @@ uint64_t hash_on(uint64_t hash, std::string_view text, size_t bytes_max) noexcep
 
 template <size_t kSize>
 void put(char (&to)[kSize], std::string_view text) noexcept {
-  std::memcpy(to, text.data(), std::min(text.size(), kSize));
+  text.copy(to, kSize);  // unlike memcpy, also when it is empty and nowhere
 }
 
 }  // namespace
