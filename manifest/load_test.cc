@@ -217,6 +217,21 @@ TEST_F(LoadTest, FilesAreSeenWhereThePolicySays) {
                           "/data -> /d r 0", "/data -> /data w 0", "/data/b -> /data/b r 0"));
 }
 
+TEST_F(LoadTest, OfTheSystemsFoldersOnlyDataCanBeGranted) {
+  files_.files["/usr/share/zoneinfo/UTC"] = "";
+  const LoadOutcome outcome =
+      load_policy(R"({"security": {"filesystem": {"read": ["/usr/share/zoneinfo"]}}})");
+  ASSERT_THAT(messages(outcome), IsEmpty());
+  EXPECT_EQ(outcome.manifest->functions[0].policy.security.paths.at(0).target,
+            "/usr/share/zoneinfo");
+  for (const std::string target : {"/usr", "/usr/lib", "/usr/shared", "/usr/share/../bin"}) {
+    EXPECT_THAT(messages(load_policy(R"({"security": {"filesystem": {"read": [{"path": "/usr/share",
+"as": ")" + target + R"("}]}}})")),
+                ElementsAre(HasSubstr("in the sandbox is the base's own")))
+        << target;
+  }
+}
+
 TEST_F(LoadTest, ALinkThatLeavesTheManifestsFolderIsRefused) {
   files_.files["/w/models"] = "";
   files_.files["/etc/shadow"] = "";

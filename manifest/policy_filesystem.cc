@@ -18,6 +18,8 @@ constexpr std::string_view kHostRefused[] = {"/proc", "/sys", "/dev", "/run", "/
 // In the sandbox: what the base itself puts there.
 constexpr std::string_view kTargetRefused[] = {"/proc", "/sys",   "/dev", "/usr",
                                                "/lib",  "/lib64", "/bin", "/sbin"};
+// But for data that programs look for there: nothing in it is the base's, and nothing is executed.
+constexpr std::string_view kTargetOfData = "/usr/share";
 
 bool is_within(std::string_view path, std::string_view folder) {
   return path == folder || folder == "/" ||
@@ -111,7 +113,9 @@ std::optional<std::string> target_of(const Written& written, Mistakes& mistakes)
     return std::nullopt;
   }
   std::string target = wanted.starts_with('/') ? wanted : normal(std::string(kHome) + '/' + wanted);
-  if (target == "/" || target == kHome || is_within_any(target, kTargetRefused)) {
+  const bool is_refused =
+      is_within_any(target, kTargetRefused) && !is_within(target, kTargetOfData);
+  if (target == "/" || target == kHome || is_refused) {
     mistakes.add(*written.node, quote(target) + " in the sandbox is the base's own");
     return std::nullopt;
   }

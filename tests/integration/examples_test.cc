@@ -217,6 +217,27 @@ TEST_F(ServicesTest, MemoryBeyondTheLimitEndsTheFunctionAlone) {
   EXPECT_EQ(ask("modest", "echo untouched"), "untouched");
 }
 
+TEST_F(ServicesTest, DataOfTheSystemIsSeenWhereProgramsLookForIt) {
+  write("table", "as it is on the host\n");
+  start_ready(manifest(
+      "{}", "{" +
+                probe_function("probe", {.security = R"({"syscalls": {"allow": ["@file-write"]},
+          "filesystem": {"read": [{"path": ")" + path("table") +
+                                                     R"(", "as": "/usr/share/rtsup-test/table"}],
+                         "write": [{"path": "scratch", "as": "/usr/share/rtsup-test/scratch",
+                                    "size": "1MiB"}]}})"}) +
+                "}"));
+  EXPECT_EQ(ask("probe", "append /usr/share/rtsup-test/scratch/file x"), "x");
+  const std::string cannot = "can not be opened";
+  EXPECT_EQ(ask("probe", "append /usr/share/rtsup-test/table x"), cannot) << "it is for reading";
+  EXPECT_EQ(ask("probe", "append /usr/share/other x"), cannot) << "nothing else can be made there";
+  const std::string root = "/proc/" + std::to_string(facts("probe").pid) + "/root/";
+  std::ifstream table(root + "usr/share/rtsup-test/table");
+  std::string line;
+  EXPECT_TRUE(std::getline(table, line));
+  EXPECT_EQ(line, "as it is on the host");
+}
+
 TEST_F(ServicesTest, EnvironmentHoldsWhatTheManifestSaysAndNothingOfTheOperators) {
   set_environment("RTSUP_TEST_OPERATORS_OWN", "secret");
   start_ready(one_probe(R"(, "env": {"GREETING": "hello"})"));
