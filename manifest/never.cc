@@ -199,11 +199,16 @@ std::string argument_reason(const abi::FilterRule& rule, std::string_view name) 
 
 }  // namespace
 
-std::string never_reason(const abi::FilterRule& rule) {
+std::string never_reason(const abi::FilterRule& rule, FilterOf whose) {
   if (rule.errno_value != 0) {
     return {};
   }
   const std::string_view name = call_name(rule.call);
+  if (name == "memfd_create" && whose == FilterOf::kFunction) {
+    // The linker needs executable private mappings of files, and no kernel keeps a memfd from it.
+    return "what a function writes there it can execute, and nobody has hashed it; files are "
+           "granted by \"filesystem\", memory is mmap's";
+  }
   for (const NeverCall& never : kNeverCalls) {
     if (never.name == name) {
       return std::string(never.why);

@@ -9,8 +9,12 @@
 
 namespace rtsup::manifest {
 
+// Whose filter it is. The base's own daemons map no code and hash none, so that what only puts
+// code past the hash is no danger in them.
+enum class FilterOf { kFunction, kDaemon };
+
 // Why the rule may not stand in a filter; empty when it may. Rules that answer with an errno are
 // always fine.
-std::string never_reason(const abi::FilterRule& rule);
+std::string never_reason(const abi::FilterRule& rule, FilterOf whose = FilterOf::kFunction);
 
 }  // namespace rtsup::manifest

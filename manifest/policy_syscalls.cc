@@ -143,7 +143,8 @@ void read_allowed(const Node& node, const PolicySources& sources, PolicyDraft& o
     }
     return;
   }
-  for (RuleDraft& rule : read_call_entry(node, sources.mistakes)) {
+  const FilterOf whose = sources.with_runtime ? FilterOf::kFunction : FilterOf::kDaemon;
+  for (RuleDraft& rule : read_call_entry(node, sources.mistakes, whose)) {
     rule.named = true;
     own.allowed.push_back(std::move(rule));
   }

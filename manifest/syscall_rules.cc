@@ -346,7 +346,7 @@ bool can_both_hold(const abi::FilterRule& a, const abi::FilterRule& b) {
   return true;
 }
 
-std::vector<RuleDraft> read_call_entry(const Node& node, Mistakes& mistakes) {
+std::vector<RuleDraft> read_call_entry(const Node& node, Mistakes& mistakes, FilterOf whose) {
   std::vector<RuleDraft> drafts;
   const auto entry = read_entry(node, mistakes);
   if (!entry) {
@@ -363,7 +363,7 @@ std::vector<RuleDraft> read_call_entry(const Node& node, Mistakes& mistakes) {
       draft.rule.errno_value = entry->errno_value;
       draft.note = {.origin = origin_of(node), .why = entry->why};
       draft.node = &node;
-      if (const std::string reason = never_reason(draft.rule); !reason.empty()) {
+      if (const std::string reason = never_reason(draft.rule, whose); !reason.empty()) {
         mistakes.add(node, "no policy can allow " + quote(call_name(call)) + ": " + reason);
         continue;
       }

@@ -14,6 +14,7 @@
 #include "abi/filter_rule.h"
 #include "manifest/json_node.h"
 #include "manifest/mistakes.h"
+#include "manifest/never.h"
 
 namespace rtsup::manifest {
 
@@ -27,7 +28,8 @@ struct RuleDraft {
 
 // The rules that one entry stands for; empty when it has a mistake. Groups ("@time") are not
 // resolved here.
-std::vector<RuleDraft> read_call_entry(const Node& entry, Mistakes& mistakes);
+std::vector<RuleDraft> read_call_entry(const Node& entry, Mistakes& mistakes,
+                                       FilterOf whose = FilterOf::kFunction);
 
 // Whether there are arguments for which both rules hold.
 bool can_both_hold(const abi::FilterRule& a, const abi::FilterRule& b);

@@ -101,6 +101,12 @@ TEST(NeverTest, AnErrnoIsAlwaysFine) {
   EXPECT_EQ(never_reason({.call = __NR_read, .tests = {}}), "");
 }
 
+TEST(NeverTest, AFunctionMakesNoFilesThatItCouldExecute) {
+  const abi::FilterRule rule{.call = __NR_memfd_create, .tests = {}};
+  EXPECT_NE(never_reason(rule), "");
+  EXPECT_EQ(never_reason(rule, FilterOf::kDaemon), "");
+}
+
 TEST(NeverTest, HighBitsDoNotHideAnAdvice) {
   const abi::ArgumentTest high{.index = 2, .mask = 0xFFFFFFFF00000000, .value = 0};
   EXPECT_NE(never_reason({.call = __NR_madvise, .tests = {high}}), "");

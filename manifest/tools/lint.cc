@@ -48,7 +48,6 @@ constexpr Danger kDangers[] = {
     {"semget", kShared},
     {"msgget", kShared},
     {"mq_open", kShared},
-    {"memfd_create", "it makes files that no mount limits"},
     {"openat2", "its flags are in memory, where no filter sees them"},
     {"creat", "it opens files for writing"},
     {"mlock", kLocked},
