@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "abi/call_facts.h"
 #include "sys/clock.h"
 #include "sys/stopped_call.h"
 
@@ -318,7 +319,7 @@ void Monitor::take_notification(uint32_t id, Worker& worker, uint32_t events) {
 // A thread that has gone meanwhile leaves memory that nobody knows: then there is no path.
 void Monitor::copy_path(const sys::SeccompNotification& call, const Worker& worker,
                         abi::MonitorReport& report) {
-  const int index = call.arch == AUDIT_ARCH_X86_64 ? sys::path_argument(call.call) : -1;
+  const int index = call.arch == AUDIT_ARCH_X86_64 ? abi::path_argument(call.call) : -1;
   if (index < 0) {
     return;
   }

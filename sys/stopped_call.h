@@ -1,5 +1,6 @@
-// What a process that is stopped in a system call wanted: the path that it named.
-// Units:   x86-64 call numbers; bytes.
+// What a process that is stopped in a system call wanted: text in its memory, such as the path that
+// it named.
+// Units:   bytes.
 // Errors:  none: what can not be read is not there. What is read is the process's own: another of
 //          its threads may have changed it since, so it is for people to look at and never for a
 //          decision.
@@ -11,9 +12,6 @@
 #include <span>
 
 namespace rtsup::sys {
-
-// Which argument of the call is the path that it is about; -1 = it names none.
-int path_argument(int call) noexcept;
 
 // Bytes from `address` on, until a NUL, the end of `out` or of what is mapped. How many.
 size_t read_text(int memory, uint64_t address, std::span<char> out) noexcept;

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -55,14 +54,6 @@ TEST_F(StoppedCallTest, WhatIsNoAddressHoldsNoText) {
     EXPECT_EQ(read_text(memory_.get(), address, out), 0U) << address;
   }
   EXPECT_EQ(read_text(-1, reinterpret_cast<uintptr_t>(out.data()), out), 0U);
-}
-
-TEST_F(StoppedCallTest, PathsAreWhereTheCallsHaveThem) {
-  EXPECT_EQ(path_argument(SYS_open), 0);
-  EXPECT_EQ(path_argument(SYS_openat), 1);
-  EXPECT_EQ(path_argument(SYS_symlinkat), 2);
-  EXPECT_EQ(path_argument(SYS_socket), -1);
-  EXPECT_EQ(path_argument(-1), -1);
 }
 
 }  // namespace
