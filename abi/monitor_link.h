@@ -12,6 +12,7 @@ enum class MonitorCommandVerb : uint32_t {
   kWatch = 1,   // + fds: standard output, standard error (read ends), log file (append)
   kListen = 2,  // + fds: the worker's seccomp listener and, where there is one, its memory to read
   kForget = 3,  // the worker is gone: drain what is left of its output, close everything
+  kRelax = 4,   // relaxed_until_ns, from now on; likewise + fd: its memory to read
 };
 
 struct MonitorCommand {
@@ -20,7 +21,10 @@ struct MonitorCommand {
   uint32_t worker;
   uint32_t reserved;
   uint64_t log_bytes_max;  // kWatch: cap of the log file
-  uint8_t reserved1[40];
+  // kListen, kRelax: until when (CLOCK_MONOTONIC) a call that some policy could allow is told of
+  // and made, rather than ending the worker. 0 = not at all.
+  int64_t relaxed_until_ns;
+  uint8_t reserved1[32];
 };
 static_assert(sizeof(MonitorCommand) == 64);
 
@@ -28,6 +32,7 @@ enum class MonitorReportVerb : uint32_t {
   kWatching = 1,  // the monitor serves
   kViolation =
       2,  // a call that the policy does not allow; the worker is stopped in it until it is killed
+  kSeen = 3,  // a call that was made all the same, since the worker is relaxed
 };
 
 inline constexpr uint32_t kSeenPathBytesMax = 384;
@@ -46,7 +51,9 @@ struct MonitorReport {
   uint32_t path_bytes;   // of the path that the call names, as it was seen; 0 = none
   uint32_t path_is_cut;  // 1: it goes on
   char path[kSeenPathBytesMax];
-  uint8_t reserved[32];
+  uint64_t count;     // kSeen: of this kind so far; 0 = there is no room for more kinds
+  uint64_t unlisted;  // kSeen: calls so far whose kind found no room
+  uint8_t reserved[16];
 };
 static_assert(sizeof(MonitorReport) == 512);
 

@@ -2,12 +2,15 @@
 // that never reads a byte a worker wrote.
 // Owns:    every descriptor that came over the link, until kForget; the link itself is borrowed.
 // Units:   at most kWorkersMax workers; one read of at most kLogFrameBytesMax per ready pipe and
-//          turn, so that no worker can hold up another; the first violation of a worker only.
+//          turn, so that no worker can hold up another; the first violation of a worker only, and
+//          a call a turn of one that is relaxed, each kind of which is told of once or a few times
+//          (seen_calls.h).
 // Errors:  turn() ends with kAborted when the supervisor has closed the link; anything else is the
 //          monitor's own environment breaking. A bad command is ignored, its descriptors are
 //          closed. Hostile: output, notifications and paths are the workers'; all are copied, never
 //          interpreted. A notified call stays unanswered: its process waits until it is killed, or
-//          gets ENOSYS when the monitor ends.
+//          gets ENOSYS when the monitor ends. While a worker is relaxed its calls are made, but for
+//          those that no policy can allow (abi/call_facts.h): these end it as ever.
 // Threads: one.
 #pragma once
 
@@ -20,6 +23,7 @@
 #include "abi/monitor_link.h"
 #include "monitor/log_file.h"
 #include "monitor/rate.h"
+#include "monitor/seen_calls.h"
 #include "sys/epoll.h"
 #include "sys/seccomp_notify.h"
 #include "sys/socket.h"
@@ -58,6 +62,8 @@ class Monitor {
     bool paused = false;   // both pipes are left unread until resume_ns
     int64_t resume_ns = 0;
     bool violated = false;
+    int64_t relaxed_until_ns = 0;     // CLOCK_MONOTONIC
+    std::unique_ptr<SeenCalls> seen;  // once it has been relaxed
   };
   enum class Source : uint8_t { kLink = 0, kOutput = 1, kError = 2, kListener = 3 };
 
@@ -68,6 +74,7 @@ class Monitor {
   Result<bool> take_command();
   void watch(const abi::MonitorCommand& command, sys::ReceivedFds& fds);
   void listen(const abi::MonitorCommand& command, sys::ReceivedFds& fds);
+  void relax(const abi::MonitorCommand& command, sys::ReceivedFds& fds);
   void forget(uint32_t id);
   void read_pipe(uint32_t id, Worker& worker, size_t index);
   size_t read_once(Worker& worker, size_t index);
@@ -77,6 +84,9 @@ class Monitor {
   void resume_paused();
   [[nodiscard]] std::chrono::nanoseconds time_to_resume() const;
   void take_notification(uint32_t id, Worker& worker, uint32_t events);
+  void take_call(uint32_t id, Worker& worker, const sys::SeccompNotification& call);
+  void let_through(Worker& worker, const sys::SeccompNotification& call,
+                   abi::MonitorReport& report);
   static void copy_path(const sys::SeccompNotification& call, const Worker& worker,
                         abi::MonitorReport& report);
   void close_listener(Worker& worker);
@@ -85,7 +95,7 @@ class Monitor {
   int link_;
   sys::Epoll epoll_;
   std::map<uint32_t, Worker> workers_;
-  std::deque<abi::MonitorReport> reports_;  // at most one a worker
+  std::deque<abi::MonitorReport> reports_;  // a violation a worker, and at most kReportsMax others
   size_t paused_count_ = 0;
   bool waiting_for_room_ = false;
   std::array<std::byte, abi::kLogFrameBytesMax> buffer_{};

@@ -5,15 +5,18 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <bit>
+#include <climits>
 #include <cstddef>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "sys/clock.h"
 #include "sys/file.h"
 #include "sys/memory.h"
 #include "sys/prctl.h"
@@ -39,12 +42,15 @@ class MonitorTest : public testing::Test {
     sys::UniqueFd log;
   };
 
-  void send(abi::MonitorCommandVerb verb, uint32_t worker, std::vector<int> fds = {}) {
+  // `relaxed_ns`: for how long from now; 0 = not.
+  void send(abi::MonitorCommandVerb verb, uint32_t worker, std::vector<int> fds = {},
+            int64_t relaxed_ns = 0) {
     abi::MonitorCommand command{};
     command.magic = abi::kMonitorMagic;
     command.verb = verb;
     command.worker = worker;
     command.log_bytes_max = kLogBytes;
+    command.relaxed_until_ns = relaxed_ns == 0 ? 0 : sys::monotonic_ns() + relaxed_ns;
     ASSERT_TRUE(sys::send_record(link_.first.get(), command, fds));
     ASSERT_TRUE(monitor_->turn());
   }
@@ -281,6 +287,130 @@ TEST_F(MonitorPathTest, PointerThatIsNoAddressIsNoPath) {
 
 TEST_F(MonitorPathTest, WithoutTheMemoryThereIsTheCallAlone) {
   EXPECT_EQ(report_of("/a", false).path_bytes, 0U);
+}
+
+// A child that asks for its parent, which some policy could allow, `count` times; then it makes a
+// call that no policy can allow.
+class RelaxedChild {
+ public:
+  explicit RelaxedChild(unsigned count) {
+    auto sockets = sys::create_seqpacket_pair().value();
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      run(sockets.second.get(), count);
+    }
+    abi::MonitorReport unused{};
+    auto received = sys::receive_record(sockets.first.get(), unused, 1, sys::Wait::kYes);
+    listener_ = received.value().fds.take(0);
+  }
+  ~RelaxedChild() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  RelaxedChild(const RelaxedChild&) = delete;
+  RelaxedChild& operator=(const RelaxedChild&) = delete;
+  [[nodiscard]] int listener() const { return listener_.get(); }
+
+ private:
+  [[noreturn]] static void run(int socket, unsigned count) {
+    const sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_personality, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    static_cast<void>(sys::set_no_new_privileges());
+    const int listener = sys::load_filter_with_listener(filter).value();
+    const abi::MonitorReport unused{};
+    static_cast<void>(sys::send_record(socket, unused, std::span(&listener, 1)));
+    ::close(listener);
+    for (unsigned i = 0; i < count; ++i) {
+      static_cast<void>(::getppid());
+    }
+    sys::call_probe(0xabcdef);
+    ::_exit(0);
+  }
+  pid_t pid_ = -1;
+  sys::UniqueFd listener_;
+};
+
+constexpr int64_t kLong = 3'600'000'000'000;
+
+class MonitorRelaxedTest : public MonitorTest {
+ protected:
+  // What is reported of worker 5 until its violation, which is the last.
+  std::vector<abi::MonitorReport> reports_to_the_end() {
+    std::vector<abi::MonitorReport> all;
+    while (all.empty() || all.back().verb != abi::MonitorReportVerb::kViolation) {
+      abi::MonitorReport report{};
+      if (sys::receive_record(link_.first.get(), report)) {
+        all.push_back(report);
+      } else if (!monitor_->turn()) {
+        ADD_FAILURE() << "the monitor ended";
+        break;
+      }
+    }
+    return all;
+  }
+};
+
+TEST_F(MonitorRelaxedTest, CallsAreMadeAndToldOfNowAndThenUntilOneThatNoPolicyAllows) {
+  const Watched watched = watch(5);
+  const RelaxedChild child(300);
+  send(abi::MonitorCommandVerb::kListen, 5, {child.listener()}, kLong);
+  const auto reports = reports_to_the_end();
+  ASSERT_EQ(reports.size(), 4U);
+  const uint64_t counts[] = {1, 16, 256};
+  for (size_t i = 0; i < std::size(counts); ++i) {
+    EXPECT_EQ(reports[i].verb, abi::MonitorReportVerb::kSeen);
+    EXPECT_EQ(reports[i].call, SYS_getppid);
+    EXPECT_EQ(reports[i].count, counts[i]);
+  }
+  EXPECT_EQ(reports.back().call, SYS_personality);
+}
+
+TEST_F(MonitorRelaxedTest, WithoutItTheFirstCallIsAViolation) {
+  const Watched watched = watch(5);
+  const RelaxedChild child(1);
+  send(abi::MonitorCommandVerb::kListen, 5, {child.listener()});
+  const auto reports = reports_to_the_end();
+  ASSERT_EQ(reports.size(), 1U);
+  EXPECT_EQ(reports[0].call, SYS_getppid);
+}
+
+TEST_F(MonitorRelaxedTest, ItsEndEndsIt) {
+  const Watched watched = watch(5);
+  const RelaxedChild child(UINT_MAX);
+  constexpr int64_t kShort = 20'000'000;
+  send(abi::MonitorCommandVerb::kListen, 5, {child.listener()}, kShort);
+  const auto reports = reports_to_the_end();
+  EXPECT_EQ(reports.front().verb, abi::MonitorReportVerb::kSeen);
+  EXPECT_EQ(reports.back().call, SYS_getppid);
+}
+
+TEST_F(MonitorRelaxedTest, ItCanBeginAndEndWhileTheWorkerRuns) {
+  const Watched watched = watch(5);
+  const RelaxedChild child(UINT_MAX);
+  send(abi::MonitorCommandVerb::kRelax, 5, {}, kLong);
+  send(abi::MonitorCommandVerb::kListen, 5, {child.listener()}, kLong);
+  ASSERT_TRUE(monitor_->turn());
+  send(abi::MonitorCommandVerb::kRelax, 5, {}, 0);
+  const auto reports = reports_to_the_end();
+  EXPECT_EQ(reports.back().call, SYS_getppid);
+  EXPECT_GE(reports.size(), 2U);
+}
+
+TEST_F(MonitorRelaxedTest, OneWorkerInALoopHoldsUpNobody) {
+  const Watched watched = watch(5);
+  const Watched other = watch(6);
+  const RelaxedChild child(UINT_MAX);
+  send(abi::MonitorCommandVerb::kListen, 5, {child.listener()}, kLong);
+  print(other.output, "here");
+  ASSERT_TRUE(monitor_->turn());
+  EXPECT_EQ(logged(other.log, Stream::kOutput), "here");
+  send(abi::MonitorCommandVerb::kRelax, 6);  // nobody's listener
+  EXPECT_EQ(monitor_->worker_count(), 2U);
 }
 
 TEST_F(MonitorTest, ReportWaitsForRoomOnTheLink) {

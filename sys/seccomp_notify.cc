@@ -72,6 +72,10 @@ Result<std::optional<SeccompNotification>> SeccompListener::receive() const noex
   if ((poll.revents & POLLIN) == 0) {
     return std::optional<SeccompNotification>();
   }
+  return receive_ready();
+}
+
+Result<std::optional<SeccompNotification>> SeccompListener::receive_ready() const noexcept {
   NotificationBuffer buffer{};
   buffer.bytes.fill(std::byte{});  // the kernel refuses a structure that is not zero
   int received = -1;
@@ -105,6 +109,14 @@ Result<void> SeccompListener::reply_continue(uint64_t id) const noexcept {
   return reply(
       fd_.get(),
       {.id = id, .value = 0, .error_number = 0, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE});
+}
+
+void SeccompListener::wake_in_turn() const noexcept {
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS _IOW('!', 4, uint64_t)
+#endif
+  constexpr unsigned long kSyncWakeUp = 1;  // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+  static_cast<void>(::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, kSyncWakeUp));
 }
 
 Result<bool> SeccompListener::is_valid(uint64_t id) const noexcept {
