@@ -25,11 +25,16 @@ struct DenialReport {
   char reason[kDenialReasonBytes];  // "NOT_GRANTED"; ends with a NUL
   char component[kDenialComponentBytes];
   char target[kDenialTargetBytes];  // key, topic, function or sequence
-  uint8_t reserved[32];
+  uint32_t flags;                   // kReportIsLearned
+  uint8_t reserved[28];
 };
 static_assert(sizeof(DenialReport) == 512);
 
 // Of messages that no attempt could deliver. Not in abi/reasons.inc: nobody is answered with it.
 inline constexpr char kGaveUpReason[] = "GAVE_UP";
+// Of calls that were granted: told of while the function is learned. Likewise.
+inline constexpr char kGrantedReason[] = "GRANTED";
+// Of a use that is told of for being learned; others are of denials.
+inline constexpr uint32_t kReportIsLearned = 1;
 
 }  // namespace rtsup::abi

@@ -32,6 +32,8 @@ enum class LinkCommandVerb : uint32_t {
   kHandOver = 8,  // another one has it all: set down.handed_over, answer kHandedOver, exit 0
   // The one that takes over, before anything is attached:
   kImport = 9,  // + fd: what came with kQuiet. Answered by kImported, or kRefused and its end
+  // What the function uses is told of (abi/denial_report.h) from now on; number = 0: no more.
+  kLearn = 10,
 };
 
 inline constexpr uint64_t kAttachAgain = 1;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "broker/access/subject.h"
-
 namespace rtsup::broker {
 namespace {
 
@@ -106,16 +104,20 @@ void Denials::tell(const Fact& fact, uint64_t count, Row& row) {
   report.opcode = fact.opcode;
   report.count = count;
   report.unlisted = row.unlisted;
-  report.targets = fact.targets;
-  // Tables are far shorter than 64 KiB where names are concerned; beyond it a length says no more.
-  report.component_bytes =
-      static_cast<uint16_t>(std::min<size_t>(fact.component.size(), UINT16_MAX));
-  report.target_bytes = static_cast<uint32_t>(std::min<size_t>(fact.target.size(), UINT32_MAX));
+  name_in(report, {.component = fact.component, .target = fact.target, .targets = fact.targets});
   put(report.reason, fact.reason.substr(0, sizeof report.reason - 1));
-  put(report.component, fact.component);
-  put(report.target, fact.target);
   row.unlisted = 0;
   sink_.report(report);
+}
+
+void name_in(abi::DenialReport& report, const Subject& subject) noexcept {
+  report.targets = subject.targets;
+  // Tables are far shorter than 64 KiB where names are concerned; beyond it a length says no more.
+  report.component_bytes =
+      static_cast<uint16_t>(std::min<size_t>(subject.component.size(), UINT16_MAX));
+  report.target_bytes = static_cast<uint32_t>(std::min<size_t>(subject.target.size(), UINT32_MAX));
+  put(report.component, subject.component);
+  put(report.target, subject.target);
 }
 
 }  // namespace rtsup::broker

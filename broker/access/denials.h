@@ -16,10 +16,14 @@
 #include <vector>
 
 #include "abi/denial_report.h"
+#include "broker/access/subject.h"
 #include "broker/core/answer.h"
 #include "broker/core/post.h"
 
 namespace rtsup::broker {
+
+// Writes into the report what the call was about, cut to its room.
+void name_in(abi::DenialReport& report, const Subject& subject) noexcept;
 
 class DenialSink {
  public:

@@ -22,16 +22,17 @@ Subject topic_of(const Call& call) noexcept {
 }
 
 template <typename Items, typename Key>
-Subject first_of(std::string_view component, const Items* items, Key key) noexcept {
+Subject one_of(std::string_view component, const Items* items, uint32_t position,
+               Key key) noexcept {
   const uint32_t count = items == nullptr ? 0 : items->size();
   return {.component = component,
-          .target = count == 0 ? std::string_view() : view(key(items->Get(0))),
+          .target = position < count ? view(key(items->Get(position))) : std::string_view(),
           .targets = count};
 }
 
 }  // namespace
 
-Subject subject_of(const Call& call) noexcept {
+Subject subject_of(const Call& call, uint32_t position) noexcept {
   switch (call.operation().opcode) {
     case abi::op::kStateGet:
       return key_of<abi::StateGetRequest>(call);
@@ -51,17 +52,18 @@ Subject subject_of(const Call& call) noexcept {
       return key_of<abi::StateUploadAbortRequest>(call);
     case abi::op::kStateBulkGet: {
       const auto& table = table_of<abi::StateBulkGetRequest>(call);
-      return first_of(view(table.component()), table.keys(), [](const auto* key) { return key; });
+      return one_of(view(table.component()), table.keys(), position,
+                    [](const auto* key) { return key; });
     }
     case abi::op::kStateBulkSet: {
       const auto& table = table_of<abi::StateBulkSetRequest>(call);
-      return first_of(view(table.component()), table.items(),
-                      [](const auto* item) { return item->key(); });
+      return one_of(view(table.component()), table.items(), position,
+                    [](const auto* item) { return item->key(); });
     }
     case abi::op::kStateBulkDelete: {
       const auto& table = table_of<abi::StateBulkDeleteRequest>(call);
-      return first_of(view(table.component()), table.items(),
-                      [](const auto* item) { return item->key(); });
+      return one_of(view(table.component()), table.items(), position,
+                    [](const auto* item) { return item->key(); });
     }
     case abi::op::kPubsubPublish:
       return topic_of<abi::PubsubPublishRequest>(call);

@@ -13,11 +13,11 @@ namespace rtsup::broker {
 
 struct Subject {
   std::string_view component;
-  std::string_view target;  // key, topic, function or sequence; of several keys the first
+  std::string_view target;  // key, topic, function or sequence; of several keys one
   uint32_t targets = 1;
 };
 
-// The call's table has passed the verifier.
-Subject subject_of(const Call& call) noexcept;
+// The call's table has passed the verifier. `position`: of several keys, which; below `targets`.
+Subject subject_of(const Call& call, uint32_t position = 0) noexcept;
 
 }  // namespace rtsup::broker

@@ -220,6 +220,11 @@ void Broker::report(const abi::DenialReport& report) {
   home_->post([this, report] { link_.tell(report); });
 }
 
+void Broker::learn(FunctionIndex function, bool on) {
+  shards_.run_on_each(
+      [this, function, on](uint32_t shard) { services(shard).learn(function, on); });
+}
+
 void Broker::add_to(Meter& meter) const {
   link_.add_to(meter);
   for (uint32_t i = 1; i < shards_.size(); ++i) {

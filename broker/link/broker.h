@@ -47,6 +47,7 @@ class Broker final : public LinkEvents, public LiveMeters, private DenialSink {
   void resume(uint64_t attempt) override;
   void hand_over(uint64_t attempt) override;
   void import(sys::UniqueFd state) override;
+  void learn(FunctionIndex function, bool on) override;
   void session_gone(SessionId session) override;
   void lost() override;
   void add_to(Meter& meter) const override;

@@ -14,6 +14,8 @@ constexpr int kCommandsPerTurn = 16;
 constexpr uint64_t kRetryNs = 2'000'000;
 // Beyond it the supervisor has stopped reading for good.
 constexpr size_t kWaitingMax = 65536;
+// Of what functions that are learned use: as much as one can tell of at once, with room to spare.
+constexpr size_t kLearnedWaitingMax = 2048;
 
 FunctionMeter reading_of(const channel::SessionMeters& meters) noexcept {
   // Not `denied`: the dispatcher counts what the boundary refused; a function may answer
@@ -111,6 +113,8 @@ void Link::obey(const abi::LinkCommand& command, sys::UniqueFd fd) {
       return events_.hand_over(command.attempt);
     case abi::LinkCommandVerb::kImport:
       return events_.import(std::move(fd));
+    case abi::LinkCommandVerb::kLearn:
+      return events_.learn(FunctionIndex{command.function}, command.number != 0);
   }
   log_error("link: unknown command " + std::to_string(static_cast<uint32_t>(command.verb)));
 }
@@ -187,10 +191,14 @@ void Link::busy(uint64_t attempt, SessionId session, uint64_t packed_error) {
   send({.record = record, .fd = {}});
 }
 
-void Link::tell(const abi::DenialReport& report) noexcept {
-  if (waiting_.empty()) {
-    // A full socket is as good as none: what is told of refusals must not hold up the rest.
-    (void)sys::send_record(socket_, report);
+void Link::tell(const abi::DenialReport& report) {
+  const bool is_learned = (report.flags & abi::kReportIsLearned) != 0;
+  const bool has_room = waiting_.empty() && learned_.empty();
+  // A full socket is as good as none: what is told of refusals must not hold up the rest.
+  const bool is_sent = has_room && sys::send_record(socket_, report);
+  if (is_learned && !is_sent && learned_.size() < kLearnedWaitingMax) {
+    learned_.push_back(report);
+    retry_later();
   }
 }
 
@@ -260,6 +268,14 @@ void Link::flush() {
     if (is_attached) {
       introduce(session);
     }
+  }
+  while (!learned_.empty()) {
+    const auto sent = sys::send_record(socket_, learned_.front());
+    if (!sent && sys::would_block(sent.error())) {
+      retry_later();
+      return;
+    }
+    learned_.pop_front();
   }
 }
 

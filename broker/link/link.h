@@ -34,6 +34,8 @@ class LinkEvents {
   virtual void hand_over(uint64_t attempt) = 0;
   // To go on with what the broker before held.
   virtual void import(sys::UniqueFd state) = 0;
+  // To tell of what a function uses, or not to any more.
+  virtual void learn(FunctionIndex function, bool on) = 0;
   // Nothing of the session comes any more.
   virtual void session_gone(SessionId /*session*/) {}
   // The supervisor is gone.
@@ -56,8 +58,8 @@ class Link final : public channel::SessionObserver, public LiveMeters {
   void busy(uint64_t attempt, SessionId session, uint64_t packed_error);
   void imported() { report(abi::LinkReportVerb::kImported, {}); }
   void handed_over() { report(abi::LinkReportVerb::kHandedOver, {}); }
-  // The supervisor is told if its socket has room now, and never otherwise.
-  void tell(const abi::DenialReport& report) noexcept;
+  // The supervisor is told if its socket has room now; what is learned waits for room.
+  void tell(const abi::DenialReport& report);
   // Reports that the supervisor has not taken yet.
   [[nodiscard]] bool has_unsent() const noexcept { return !waiting_.empty(); }
 
@@ -101,6 +103,7 @@ class Link final : public channel::SessionObserver, public LiveMeters {
   channel::SessionHost* host_ = nullptr;
   std::map<SessionId, Session> sessions_;  // attached and not yet gone
   std::deque<Report> waiting_;
+  std::deque<abi::DenialReport> learned_;  // at most kLearnedWaitingMax
   uint64_t retry_timer_ = 0;
 };
 

@@ -22,6 +22,7 @@ class Events final : public LinkEvents {
   void resume(uint64_t attempt) override { attempts.push_back(attempt); }
   void hand_over(uint64_t attempt) override { attempts.push_back(attempt); }
   void import(sys::UniqueFd state) override { imported = std::move(state); }
+  void learn(FunctionIndex, bool) override {}
   void lost() override { is_lost = true; }
   std::optional<uint64_t> quiesce_limit;
   std::vector<uint64_t> attempts;

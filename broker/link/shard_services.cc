@@ -38,6 +38,7 @@ Result<void> ShardServices::assemble(const Shared& shared, channel::Shard& shard
                                      const HomeServices* home) {
   denials_.emplace(shared.functions.size(), shard, shared.denials);
   builder_.observe(&*denials_);
+  uses_.emplace(shared.functions.size(), shared.denials);
   state_.emplace(shared.plan.tenant()->str(), shared.plan.application()->str(),
                  own(shared.components.stores(), shared.placement, number_), builder_,
                  shared.clock);
@@ -62,7 +63,8 @@ Result<void> ShardServices::assemble(const Shared& shared, channel::Shard& shard
                                         .pubsub = *pubsub_,
                                         .home = home,
                                         .forwarder = forwarder_ ? &*forwarder_ : nullptr,
-                                        .streams = &*streams_});
+                                        .streams = &*streams_,
+                                        .uses = &*uses_});
   return {};
 }
 

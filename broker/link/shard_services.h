@@ -43,6 +43,8 @@ class ShardServices final : public CallHandler {
   [[nodiscard]] GrantedCalls& calls() noexcept { return *dispatcher_; }
   // From now on every new call is refused.
   void shut() noexcept { dispatcher_->shut(); }
+  // Tells of what the function uses from now on, or no more.
+  void learn(FunctionIndex function, bool on) { uses_->learn(function, on); }
   // Messages wait, or go on.
   void pause(bool paused);
   // Nothing of the session comes any more.
@@ -59,6 +61,7 @@ class ShardServices final : public CallHandler {
   const uint32_t number_;
   AnswerBuilder builder_;
   std::optional<Denials> denials_;
+  std::optional<Uses> uses_;
   std::optional<StateService> state_;
   std::optional<StateStreams> streams_;
   std::optional<InvokeService> invoke_;

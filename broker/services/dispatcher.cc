@@ -77,6 +77,9 @@ void Dispatcher::fetched(Call& call) {
 
 // False: it has been answered.
 bool Dispatcher::check(Call& call, const Decision& decision) {
+  if (parts_.uses != nullptr && parts_.uses->is_on()) [[unlikely]] {
+    parts_.uses->note(call, decision.verdict == Verdict::kAllowed);
+  }
   if (decision.verdict == Verdict::kDenied) {
     ++parts_.meter.of(call.principal()).denied;
     answer_failure(call, parts_.builder, abi::Reason::kNotGranted);

@@ -6,6 +6,7 @@
 
 #include "broker/access/access.h"
 #include "broker/access/quota.h"
+#include "broker/access/uses.h"
 #include "broker/core/answer.h"
 #include "broker/core/call_handler.h"
 #include "broker/core/post.h"
@@ -42,6 +43,7 @@ class Dispatcher final : public CallHandler, public GrantedCalls {
     const HomeServices* home = nullptr;  // nullptr on another shard
     Forwarder* forwarder = nullptr;      // nullptr with one shard
     StateStreams* streams = nullptr;     // nullptr: there are none
+    Uses* uses = nullptr;                // nullptr: nobody is ever learned
   };
   explicit Dispatcher(const Parts& parts) : parts_(parts) {}
 
