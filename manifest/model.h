@@ -54,6 +54,9 @@ struct SecurityPolicy {
   abi::FilterSpec
       filter;  // normalised, complete: groups, own rules and what the runtime itself needs
   std::vector<RuleNote> notes;  // notes[i] is of filter.rules[i]
+  // While the function is learned: the same answers with an errno, and of what may be called only
+  // what the runtime itself needs and names no path. Everything else is told of.
+  abi::FilterSpec learning_filter;
   bool sockets =
       false;  // the filter lets it make sockets: it then needs a network namespace of its own
   bool ipc = false;  // likewise for System V and POSIX queues, and a namespace for them

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "abi/call_facts.h"
+#include "manifest/never.h"
 #include "manifest/syscalls.h"
 
 namespace rtsup::manifest {
@@ -52,6 +54,31 @@ ResourcePolicy resources_of(const PolicyDraft& draft) {
   return resources;
 }
 
+// Rules that nobody else may write (a kind's own) stay: what is told of by them would be refused.
+abi::FilterSpec learning_filter(const std::vector<RuleDraft>& rules, const Groups& groups) {
+  abi::FilterSpec filter;
+  for (const RuleDraft& draft : rules) {
+    if (draft.rule.errno_value != 0 || !never_reason(draft.rule).empty()) {
+      filter.rules.push_back(draft.rule);
+    }
+  }
+  if (!groups.contains(kRuntimeGroup)) {
+    return filter;
+  }
+  const size_t own = filter.rules.size();
+  for (const RuleDraft& draft : groups.rules(kRuntimeGroup)) {
+    const bool is_answered =
+        std::any_of(filter.rules.begin(), filter.rules.begin() + static_cast<ptrdiff_t>(own),
+                    [&draft](const abi::FilterRule& rule) {
+                      return rule.call == draft.rule.call && can_both_hold(rule, draft.rule);
+                    });
+    if (draft.rule.errno_value == 0 && abi::path_argument(draft.rule.call) < 0 && !is_answered) {
+      filter.rules.push_back(draft.rule);
+    }
+  }
+  return filter;
+}
+
 }  // namespace
 
 void fill_filter(const std::vector<RuleDraft>& rules, abi::FilterSpec& filter,
@@ -86,6 +113,7 @@ void PolicyResolver::resolve_filter(PolicyDraft& draft, SecurityPolicy& security
   }
   const std::vector<RuleDraft> rules = join_rules(std::move(draft.allowed), mistakes_);
   fill_filter(rules, security.filter, security.notes);
+  security.learning_filter = learning_filter(rules, groups_);
   const auto allows = [&rules](std::string_view name) {
     const int call = call_number(name);
     return std::any_of(rules.begin(), rules.end(), [call](const RuleDraft& rule) {

@@ -82,6 +82,11 @@ const char* rule_for(const Offender& offender, int call) {
   return is_named ? "arguments" : "none";
 }
 
+bool is_thread_of(int32_t process, int32_t thread) {
+  return sys::identify_path("/proc/" + std::to_string(process) + "/task/" + std::to_string(thread))
+      .has_value();
+}
+
 // A reason is of the broker's own table; anything else is none of its.
 std::string reason_in(const abi::DenialReport& report) {
   const std::string_view whole(report.reason, sizeof report.reason);
@@ -127,12 +132,19 @@ std::string denial_line(const Offender& offender, const abi::MonitorReport& repo
   line["rule"] = rule_for(offender, report.call);
   line["thread"] = report.pid;
   line["instruction"] = hexadecimal(report.instruction);
+  const bool was_made = report.verb == abi::MonitorReportVerb::kSeen;
   if (stack_pointer) {
     line["stack_pointer"] = hexadecimal(*stack_pointer);
-    if (report.path_bytes > 0) {
-      line["path_hex"] = digits_of(text_in(report.path, report.path_bytes));
-      line["path_is_cut"] = report.path_is_cut != 0;
-    }
+  }
+  if (report.path_bytes > 0 &&
+      (stack_pointer || (was_made && is_thread_of(offender.pid, report.pid)))) {
+    line["path_hex"] = digits_of(text_in(report.path, report.path_bytes));
+    line["path_is_cut"] = report.path_is_cut != 0;
+  }
+  if (was_made) {
+    line["enforced"] = false;
+    line["count"] = report.count;
+    line["unlisted"] = report.unlisted;
   }
   return to_line(line);
 }
@@ -147,7 +159,8 @@ std::string denial_line(const Offender& offender, const abi::LinkReport& report,
 std::string denial_line(const Offender& offender, const abi::DenialReport& report,
                         uint64_t time_ns) {
   const std::string reason = reason_in(report);
-  const bool is_service = reason == "NOT_GRANTED" || reason == abi::kGaveUpReason;
+  const bool is_service =
+      reason == "NOT_GRANTED" || reason == abi::kGaveUpReason || reason == abi::kGrantedReason;
   ordered_json line = heading(offender, time_ns, is_service ? "service" : "resource");
   const abi::Operation* const operation = abi::find_operation(report.opcode);
   line["operation"] = operation == nullptr ? std::to_string(report.opcode) : operation->name;

@@ -36,6 +36,7 @@ std::string describe_call(const abi::MonitorReport& report);
 
 // Lines of the log. `stack_pointer`: as of stopped_stack_pointer(); without it the thread could not
 // be found among the worker's own, and the path, read from the worker's memory, may be another's.
+// Of a call that was made all the same the thread need not wait any more.
 std::string denial_line(const Offender& offender, const abi::MonitorReport& report,
                         std::optional<uint64_t> stack_pointer);
 std::string denial_line(const Offender& offender, const abi::LinkReport& report, uint64_t time_ns);

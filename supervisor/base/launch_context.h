@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "manifest/model.h"
+#include "supervisor/base/relaxation.h"
 #include "supervisor/launch/artifact.h"
 #include "supervisor/launch/filters.h"
 #include "supervisor/launch/launch_plan.h"
@@ -54,6 +55,7 @@ struct LaunchContext {
   std::vector<PlanMount> system_mounts;
   sys::UniqueFd launcher;  // rtsup-init, O_PATH
   sys::UniqueFd null_device;
+  std::vector<Relaxation> relaxations;  // by function
   std::string user_namespace_link;  // "user:[...]" that processes in it show; empty = not compared
 };
 

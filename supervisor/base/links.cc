@@ -126,10 +126,19 @@ Result<void> MonitorLink::watch(uint32_t worker, const sys::UniqueFd& output,
   return sys::send_record(socket_.get(), command, fds);
 }
 
-Result<void> MonitorLink::listen(uint32_t worker, int listener, int memory) const {
+Result<void> MonitorLink::listen(uint32_t worker, int listener, int memory,
+                                 Time relaxed_until) const {
+  abi::MonitorCommand command = monitor_command(abi::MonitorCommandVerb::kListen, worker);
+  command.relaxed_until_ns = relaxed_until.count();
   const std::array<int, 2> fds = {listener, memory};
-  return sys::send_record(socket_.get(), monitor_command(abi::MonitorCommandVerb::kListen, worker),
-                          std::span(fds).first(memory < 0 ? 1 : 2));
+  return sys::send_record(socket_.get(), command, std::span(fds).first(memory < 0 ? 1 : 2));
+}
+
+Result<void> MonitorLink::relax(uint32_t worker, int memory, Time relaxed_until) const {
+  abi::MonitorCommand command = monitor_command(abi::MonitorCommandVerb::kRelax, worker);
+  command.relaxed_until_ns = relaxed_until.count();
+  const std::array<int, 1> fds = {memory};
+  return sys::send_record(socket_.get(), command, std::span(fds).first(memory < 0 ? 0 : 1));
 }
 
 Result<void> MonitorLink::forget(uint32_t worker) const {

@@ -14,6 +14,7 @@
 #include "abi/denial_report.h"
 #include "abi/link.h"
 #include "abi/monitor_link.h"
+#include "supervisor/time.h"
 #include "sys/socket.h"
 
 namespace rtsup::supervisor {
@@ -73,8 +74,10 @@ class MonitorLink {
   bool receive();
   Result<void> watch(uint32_t worker, const sys::UniqueFd& output, const sys::UniqueFd& error,
                      const sys::UniqueFd& log) const;
-  // `memory`: the worker's, to be read; -1 = none.
-  Result<void> listen(uint32_t worker, int listener, int memory) const;
+  // `memory`: the worker's, to be read; -1 = none. `relaxed_until`: until when its calls are made
+  // that some policy could allow (abi/monitor_link.h).
+  Result<void> listen(uint32_t worker, int listener, int memory, Time relaxed_until) const;
+  Result<void> relax(uint32_t worker, int memory, Time relaxed_until) const;
   Result<void> forget(uint32_t worker) const;
 
  private:

@@ -120,6 +120,19 @@ std::optional<BaseFailure> check_functions(LaunchContext& context) {
   return std::nullopt;
 }
 
+// Of what outlives the base: what functions were denied, and what was learned of them.
+std::optional<BaseFailure> make_record_folders(PreparedBase& base,
+                                               const std::string& state_folder) {
+  base.denial_folder = state_folder + "/denials";
+  base.learned_folder = state_folder + "/learned";
+  for (const std::string& folder : {base.denial_folder, base.learned_folder}) {
+    if (const auto made = sys::make_directories(folder, 0700); !made) {
+      return failed(ExitCode::kFunctionFailed, "can not make the folder " + folder, made.error());
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::variant<PreparedBase, BaseFailure> prepare_base(const BaseInputs& inputs) {
@@ -146,10 +159,8 @@ std::variant<PreparedBase, BaseFailure> prepare_base(const BaseInputs& inputs) {
     return failed(ExitCode::kFunctionFailed, "can not prepare the data folder " + base.data_folder,
                   given.error());
   }
-  base.denial_folder = inputs.state_folder + "/denials";
-  if (const auto made = sys::make_directories(base.denial_folder, 0700); !made) {
-    return failed(ExitCode::kFunctionFailed, "can not make the folder " + base.denial_folder,
-                  made.error());
+  if (auto failure = make_record_folders(base, inputs.state_folder)) {
+    return *failure;
   }
   auto cgroups = make_cgroups(inputs, base.boundaries);
   if (!cgroups) {
@@ -162,20 +173,22 @@ std::variant<PreparedBase, BaseFailure> prepare_base(const BaseInputs& inputs) {
                     admitted.error());
     }
   }
-  base.context = std::unique_ptr<LaunchContext>(new LaunchContext{.loop = inputs.loop,
-                                                                  .log = inputs.log,
-                                                                  .manifest = inputs.manifest,
-                                                                  .paths = inputs.paths,
-                                                                  .run = inputs.run.paths(),
-                                                                  .ids = std::move(*ids),
-                                                                  .uids = std::move(*uids),
-                                                                  .cgroups = std::move(*cgroups),
-                                                                  .filters = {},
-                                                                  .artifacts = {},
-                                                                  .system_mounts = {},
-                                                                  .launcher = {},
-                                                                  .null_device = {},
-                                                                  .user_namespace_link = {}});
+  base.context = std::unique_ptr<LaunchContext>(
+      new LaunchContext{.loop = inputs.loop,
+                        .log = inputs.log,
+                        .manifest = inputs.manifest,
+                        .paths = inputs.paths,
+                        .run = inputs.run.paths(),
+                        .ids = std::move(*ids),
+                        .uids = std::move(*uids),
+                        .cgroups = std::move(*cgroups),
+                        .filters = {},
+                        .artifacts = {},
+                        .system_mounts = {},
+                        .launcher = {},
+                        .null_device = {},
+                        .relaxations = std::vector<Relaxation>(inputs.manifest.functions.size()),
+                        .user_namespace_link = {}});
   std::optional<BaseFailure> failure;
   if (const auto opened = open_files(*base.context); !opened) {
     failure =

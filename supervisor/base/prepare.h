@@ -26,8 +26,9 @@ struct BaseFailure {
 struct PreparedBase {
   std::unique_ptr<LaunchContext> context;
   BoundaryVerdict boundaries;
-  std::string data_folder;    // the broker's, below the state folder
-  std::string denial_folder;  // likewise; docs/formats/denials.md
+  std::string data_folder;     // the broker's, below the state folder
+  std::string denial_folder;   // likewise; docs/formats/denials.md
+  std::string learned_folder;  // likewise; docs/formats/learned.md
 };
 
 struct BaseInputs {

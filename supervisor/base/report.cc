@@ -43,11 +43,19 @@ ordered_json instance_row(const ReportInputs& inputs, uint32_t index) {
     row["uptime_ms"] = milliseconds(now() - instance.ready);
     row["start_ns"] = std::chrono::nanoseconds(instance.ready - instance.started).count();
   }
+  const Relaxation& relaxation = inputs.context.relaxations[instance.spec.function];
+  if (const RelaxedFor what = relaxation.at(now()); what != RelaxedFor::kNothing) {
+    row["relaxed"] = {{"for", what == RelaxedFor::kLearning ? "learning" : "complaining"},
+                      {"ends_ms", milliseconds(relaxation.until - now())}};
+  }
   const Worker* const worker = inputs.workers.at(index);
   if (worker != nullptr) {
     row["pid"] = worker->pid();
     row["uid"] = worker->host_uid();
     row["digest"] = worker->digest();
+    if (worker->is_learned()) {
+      row["learned"] = true;
+    }
     add_usage(row, worker->group());
   }
   return row;

@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
@@ -51,7 +52,9 @@ Supervisor::Supervisor(PreparedBase& base, StartReporter& reporter)
                }),
       lifecycle_(specs_of(context_.manifest), workers_, sys::random_u64().value_or(1)),
       control_(context_.loop, *this),
-      denials_(base.denial_folder) {
+      relaxer_(context_, daemons_, workers_, lifecycle_),
+      denials_(base.denial_folder),
+      learned_(base.learned_folder) {
   workers_.connect(lifecycle_);
 }
 
@@ -126,6 +129,7 @@ void Supervisor::fail(BaseFailure failure) {
 void Supervisor::on_base_serving() {
   context_.log.info("the base serves");
   sessions_.serve(daemons_.broker());
+  relaxer_.tell_broker();
   lifecycle_.on_base(true, "", now());
 }
 
@@ -190,7 +194,10 @@ void Supervisor::on_monitor_report(const abi::MonitorReport& report) {
     daemons_.on_monitor_watching();
     return;
   }
-  const Worker* const worker = workers_.by_worker(report.worker);
+  Worker* const worker = workers_.by_worker(report.worker);
+  if (worker != nullptr && report.verb == abi::MonitorReportVerb::kSeen) {
+    on_seen_call(*worker, report);
+  }
   if (worker == nullptr || report.verb != abi::MonitorReportVerb::kViolation) {
     return;
   }
@@ -201,6 +208,24 @@ void Supervisor::on_monitor_report(const abi::MonitorReport& report) {
   workers_.on_violation(*worker, report);
 }
 
+void Supervisor::on_seen_call(Worker& worker, const abi::MonitorReport& report) {
+  workers_.give_memory(worker);
+  const uint32_t function = worker.identity().function;
+  const std::string line = denial_line(offender(worker), report, std::nullopt);
+  if (worker.is_learned()) {
+    record_learned(function, line);
+  } else {
+    record(function, line);
+  }
+}
+
+void Supervisor::record_learned(uint32_t function, const std::string& line) {
+  if (!learned_.append(context_.manifest.functions[function].name, line) &&
+      learned_.dropped() == 1) {
+    context_.log.error("what functions do can not be put on record in " + base_.learned_folder);
+  }
+}
+
 void Supervisor::on_broker_denial(const abi::DenialReport& report) {
   if (report.function >= context_.manifest.functions.size()) {
     return;
@@ -208,7 +233,12 @@ void Supervisor::on_broker_denial(const abi::DenialReport& report) {
   const Offender offender{
       .manifest = context_.manifest, .function = report.function, .instance = report.instance};
   const auto time = static_cast<uint64_t>(sys::realtime_ns());
-  record(report.function, denial_line(offender, report, time));
+  const std::string line = denial_line(offender, report, time);
+  if ((report.flags & abi::kReportIsLearned) != 0) {
+    record_learned(report.function, line);
+  } else {
+    record(report.function, line);
+  }
 }
 
 void Supervisor::record(uint32_t function, const std::string& line) {
@@ -319,7 +349,9 @@ ControlAnswer Supervisor::on_request(uint64_t client, const ControlRequest& requ
       context_.loop.post([this] { stop(); });
       return {.line = format_ok(), .fd = {}};
     case ControlOp::kRestart:
-      return restart_function(request.function);
+    case ControlOp::kComplain:
+    case ControlOp::kLearn:
+      return change_function(request);
     case ControlOp::kSession:
       return open_session(client);
     case ControlOp::kUpgrade:
@@ -346,6 +378,7 @@ void Supervisor::on_upgraded(uint64_t client, const UpgradeOutcome& outcome) {
       outcome.kind == UpgradeOutcome::Kind::kLate ? "DEADLINE" : "NOT_UPGRADED";
   const char* const now =
       outcome.goes_on ? "; the broker before goes on" : "; one is started afresh";
+  relaxer_.tell_broker();
   control_.answer_later(client, outcome.kind == UpgradeOutcome::Kind::kDone
                                     ? ControlAnswer{.line = format_upgraded(outcome)}
                                     : failure_answer(code, outcome.reason + now));
@@ -354,15 +387,23 @@ void Supervisor::on_upgraded(uint64_t client, const UpgradeOutcome& outcome) {
   }
 }
 
-ControlAnswer Supervisor::restart_function(const std::string& name) {
-  for (uint32_t function = 0; function < context_.manifest.functions.size(); ++function) {
-    if (context_.manifest.functions[function].name == name) {
-      context_.log.info("restarting " + name + " on request");
-      lifecycle_.restart(function, now());
-      return {.line = format_ok(), .fd = {}};
-    }
+ControlAnswer Supervisor::change_function(const ControlRequest& request) {
+  const auto& functions = context_.manifest.functions;
+  const auto found = std::find_if(
+      functions.begin(), functions.end(),
+      [&request](const manifest::Function& row) { return row.name == request.function; });
+  if (found == functions.end()) {
+    return failure_answer("NOT_FOUND", "there is no function \"" + request.function + "\"");
   }
-  return failure_answer("NOT_FOUND", "there is no function \"" + name + "\"");
+  const auto function = static_cast<uint32_t>(found - functions.begin());
+  if (request.op != ControlOp::kRestart) {
+    const auto failure = relaxer_.request(function, request);
+    return failure ? failure_answer(failure->code.c_str(), failure->message)
+                   : ControlAnswer{.line = format_ok(), .fd = {}};
+  }
+  context_.log.info("restarting " + request.function + " on request");
+  lifecycle_.restart(function, now());
+  return {.line = format_ok(), .fd = {}};
 }
 
 // The caller's end of a session whose other end is attached at the broker as principal operator.

@@ -13,6 +13,7 @@
 
 #include "supervisor/base/denials.h"
 #include "supervisor/base/prepare.h"
+#include "supervisor/base/relaxer.h"
 #include "supervisor/base/upgrade.h"
 #include "supervisor/base/workers.h"
 #include "supervisor/control/server.h"
@@ -59,6 +60,7 @@ class Supervisor : private DaemonsEvents, private InstanceObserver, private Cont
   void log_change(const Instance& instance, const std::string& name, InstanceState before);
   void record_out_of_memory(const Instance& instance);
   void record(uint32_t function, const std::string& line);
+  void record_learned(uint32_t function, const std::string& line);
   void check_start(const Instance& instance);
 
   ControlAnswer on_request(uint64_t client, const ControlRequest& request) override;
@@ -66,7 +68,8 @@ class Supervisor : private DaemonsEvents, private InstanceObserver, private Cont
   ControlAnswer open_session(uint64_t client);
   ControlAnswer begin_upgrade(uint64_t client, const ControlRequest& request);
   void on_upgraded(uint64_t client, const UpgradeOutcome& outcome);
-  ControlAnswer restart_function(const std::string& name);
+  ControlAnswer change_function(const ControlRequest& request);
+  void on_seen_call(Worker& worker, const abi::MonitorReport& report);
   [[nodiscard]] std::string report() const;
   [[nodiscard]] Offender offender(const Worker& worker) const;
   [[nodiscard]] const manifest::Function& function_of(const Instance& instance) const;
@@ -81,7 +84,9 @@ class Supervisor : private DaemonsEvents, private InstanceObserver, private Cont
   Upgrade upgrade_;
   Lifecycle lifecycle_;
   ControlServer control_;
+  Relaxer relaxer_;
   DenialLog denials_;
+  DenialLog learned_;
   uint64_t violation_count_ = 0;
   std::multimap<uint64_t, uint32_t> operators_;  // client -> sessions
   std::optional<BaseFailure> failure_;

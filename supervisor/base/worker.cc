@@ -68,8 +68,12 @@ void Worker::start() {
 
 Result<void> Worker::launch(const Artifact& artifact) {
   const manifest::Policy& policy = function().policy;
-  RTSUP_ASSIGN(filter_, context_.filters.get(policy.digest, policy.security.filter,
-                                             sys::DefaultAction::kNotify));
+  learned_ = context_.relaxations[identity_.function].at(now()) == RelaxedFor::kLearning;
+  RTSUP_ASSIGN(filter_, learned_ ? context_.filters.get(policy.digest + " learned",
+                                                        policy.security.learning_filter,
+                                                        sys::DefaultAction::kNotify)
+                                 : context_.filters.get(policy.digest, policy.security.filter,
+                                                        sys::DefaultAction::kNotify));
   RTSUP_TRY(begin_group());
   RTSUP_TRY(make_pipes());
   RTSUP_TRY(dialogue_.open(Gate::kNotification));
@@ -253,6 +257,9 @@ void Worker::on_filtered(int listener) {
     return;
   }
   listener_ = sys::SeccompListener::adopt(std::move(*fd));
+  if (learned_) {
+    listener_.wake_in_turn();
+  }
   if (const auto watched =
           context_.loop.watch(listener_.fd(), EPOLLIN, [this](uint32_t) { on_notification(); });
       !watched) {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "supervisor/base/dialogue.h"
 #include "supervisor/base/launch_context.h"
@@ -67,6 +68,10 @@ class Worker : private DialogueEvents {
   [[nodiscard]] bool confined() const noexcept { return confined_; }
   // An executable: it becomes another program, with other memory, once it is confined.
   [[nodiscard]] bool is_program() const noexcept { return program_; }
+  // Launched to be learned: its filter tells of all calls but the runtime's own.
+  [[nodiscard]] bool is_learned() const noexcept { return learned_; }
+  // Whether this is the first time that it is asked.
+  bool begin_showing_memory() noexcept { return !std::exchange(memory_shown_, true); }
   // It was to be a copy of the zygote, and never came to be: nothing of it has run.
   [[nodiscard]] bool unborn() const noexcept { return dialogue_.unborn(); }
   // What is handed to the monitor, and kept for the next one should it die.
@@ -111,6 +116,8 @@ class Worker : private DialogueEvents {
   sys::SeccompListener listener_;
   bool program_ = false;
   bool confined_ = false;
+  bool learned_ = false;
+  bool memory_shown_ = false;
   Dialogue dialogue_;
 };
 

@@ -9,6 +9,14 @@
 #include "supervisor/logs/log.h"
 
 namespace rtsup::supervisor {
+namespace {
+
+sys::UniqueFd memory_of(const Worker& worker) {
+  return sys::open_file("/proc/" + std::to_string(worker.pid()) + "/mem", O_RDONLY)
+      .value_or(sys::UniqueFd());
+}
+
+}  // namespace
 
 Workers::Workers(LaunchContext& context, Daemons& daemons, Sessions& sessions,
                  InstanceObserver& observer, uint32_t count)
@@ -77,7 +85,7 @@ const Worker* Workers::by_session(uint32_t session) const {
   return nullptr;
 }
 
-const Worker* Workers::by_worker(uint32_t number) const {
+Worker* Workers::by_worker(uint32_t number) const {
   for (const auto& worker : workers_) {
     if (worker && worker->identity().worker == number) {
       return worker.get();
@@ -113,16 +121,43 @@ void Workers::on_worker_confined(Worker& worker) {
 // With it goes the right to read what the worker's calls point to, and no more than that. A program
 // is being executed now: whether this would still be its memory nobody can say.
 void Workers::hand_listener(const Worker& worker) {
-  const auto memory =
-      worker.is_program()
-          ? sys::UniqueFd()
-          : sys::open_file("/proc/" + std::to_string(worker.pid()) + "/mem", O_RDONLY)
-                .value_or(sys::UniqueFd());
-  if (!daemons_.monitor().listen(worker.identity().worker, worker.listener(), memory.get())) {
+  const sys::UniqueFd memory = worker.is_program() ? sys::UniqueFd() : memory_of(worker);
+  if (!daemons_.monitor().listen(worker.identity().worker, worker.listener(), memory.get(),
+                                 relaxed_until(worker))) {
     // Without one a forbidden call is answered by nobody: the worker waits in it, and the
     // supervisor holds the listener.
     context_.log.warning("the monitor does not take the listener of " + worker.function().name);
   }
+}
+
+// One that is watched was launched to be learned, and is drained when that is over.
+Time Workers::relaxed_until(const Worker& worker) const {
+  const Relaxation& relaxation = context_.relaxations[worker.identity().function];
+  if (worker.is_learned()) {
+    return kLearningGrace + (relaxation.what == RelaxedFor::kLearning ? relaxation.until : now());
+  }
+  return relaxation.at(now()) == RelaxedFor::kComplaining ? relaxation.until : Time{};
+}
+
+void Workers::relax(uint32_t function) {
+  for (const auto& worker : workers_) {
+    if (worker && worker->identity().function == function && worker->confined() &&
+        daemons_.monitor_watches() &&
+        !daemons_.monitor().relax(worker->identity().worker, -1, relaxed_until(*worker))) {
+      // It goes on as before; the end of a relaxation the monitor keeps by itself.
+      context_.log.warning("the monitor does not take the relaxation of " +
+                           worker->function().name);
+    }
+  }
+}
+
+void Workers::give_memory(Worker& worker) {
+  if (!worker.is_program() || !worker.begin_showing_memory() || !daemons_.monitor_watches()) {
+    return;
+  }
+  const sys::UniqueFd memory = memory_of(worker);
+  // Without it the paths of its calls are not known.
+  (void)daemons_.monitor().relax(worker.identity().worker, memory.get(), relaxed_until(worker));
 }
 
 // Whatever the daemons had to say about it comes before its end is judged.

@@ -38,11 +38,16 @@ class Workers : public LifecycleActions, public WorkerHooks {
   // nullptr when there is none.
   [[nodiscard]] const Worker* at(uint32_t index) const { return workers_.at(index).get(); }
   [[nodiscard]] const Worker* by_session(uint32_t session) const;
-  [[nodiscard]] const Worker* by_worker(uint32_t worker) const;
+  [[nodiscard]] Worker* by_worker(uint32_t worker) const;
   // What the broker says of a session that is a worker's.
   void on_report(const abi::LinkReport& report);
   // A forbidden call: it ends, and that is why.
   void on_violation(const Worker& worker, const abi::MonitorReport& report);
+  // What the context says of the function's relaxation holds for its workers from now on.
+  void relax(uint32_t function);
+  // The first call of a program that was seen: it is another one than was launched, with memory of
+  // its own.
+  void give_memory(Worker& worker);
   // Gives a new monitor everything that the one before had.
   void hand_over();
   void end_zygotes() { zygotes_.clear(); }
@@ -54,6 +59,7 @@ class Workers : public LifecycleActions, public WorkerHooks {
   void on_worker_ending(Worker& worker) override;
   void on_worker_ended(Worker& worker, Cause cause) override;
   void hand_listener(const Worker& worker);
+  [[nodiscard]] Time relaxed_until(const Worker& worker) const;
 
   LaunchContext& context_;
   Daemons& daemons_;

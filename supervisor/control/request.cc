@@ -20,12 +20,15 @@ struct OpRow {
   ControlOp op;
   bool has_function = false;
   bool has_timeout = false;
+  bool has_duration = false;
 };
 constexpr OpRow kOps[] = {{"ps", ControlOp::kPs},
                           {"stop", ControlOp::kStop},
                           {"restart", ControlOp::kRestart, true},
                           {"session", ControlOp::kSession},
-                          {"upgrade", ControlOp::kUpgrade, false, true}};
+                          {"upgrade", ControlOp::kUpgrade, false, true},
+                          {"complain", ControlOp::kComplain, true, false, true},
+                          {"learn", ControlOp::kLearn, true, false, true}};
 
 std::variant<ControlRequest, ControlFailure> read_fields(const json& object, const OpRow& row) {
   ControlRequest request{.op = row.op};
@@ -41,6 +44,14 @@ std::variant<ControlRequest, ControlFailure> read_fields(const json& object, con
       request.timeout_ms = value.get<uint64_t>();
       continue;
     }
+    if (key == "duration_ms" && row.has_duration) {
+      if (!value.is_number_unsigned() || value > kTimeoutMsMax) {
+        return bad_request("field \"duration_ms\" must be a number from 0 to " +
+                           std::to_string(kTimeoutMsMax));
+      }
+      request.duration_ms = value.get<uint64_t>();
+      continue;
+    }
     if (key != "function" || !row.has_function) {
       return bad_request("unknown field \"" + escape(key, 64) + "\" for op \"" +
                          std::string(row.name) + "\"");
@@ -52,6 +63,9 @@ std::variant<ControlRequest, ControlFailure> read_fields(const json& object, con
   }
   if (row.has_function && request.function.empty()) {
     return bad_request("op \"" + std::string(row.name) + "\" needs a field \"function\"");
+  }
+  if (row.has_duration && !object.contains("duration_ms")) {
+    return bad_request("op \"" + std::string(row.name) + "\" needs a field \"duration_ms\"");
   }
   return request;
 }
@@ -100,7 +114,8 @@ std::variant<ControlRequest, ControlFailure> parse_request(std::string_view line
     }
   }
   return bad_request(
-      "unknown op; there are \"ps\", \"stop\", \"restart\", \"session\" and \"upgrade\"");
+      "unknown op; there are \"ps\", \"stop\", \"restart\", \"session\", \"upgrade\", "
+      "\"complain\" and \"learn\"");
 }
 
 std::string format_failure(const ControlFailure& failure) {

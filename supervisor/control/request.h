@@ -16,14 +16,15 @@ inline constexpr int kControlVersion = 1;
 // One line with its end. The longest legal request is far below it.
 inline constexpr size_t kRequestBytesMax = 4096;
 
-enum class ControlOp : uint8_t { kPs, kStop, kRestart, kSession, kUpgrade };
-// Of an upgrade: an hour.
+enum class ControlOp : uint8_t { kPs, kStop, kRestart, kSession, kUpgrade, kComplain, kLearn };
+// Of an upgrade, and of what is relaxed: an hour.
 inline constexpr uint64_t kTimeoutMsMax = 3'600'000;
 
 struct ControlRequest {
   ControlOp op = ControlOp::kPs;
-  std::string function{};   // kRestart
-  uint64_t timeout_ms = 0;  // kUpgrade; 0 = not given
+  std::string function{};    // kRestart, kComplain, kLearn
+  uint64_t timeout_ms = 0;   // kUpgrade; 0 = not given
+  uint64_t duration_ms = 0;  // kComplain, kLearn; 0 = it is over
 };
 
 struct ControlFailure {

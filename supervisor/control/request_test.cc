@@ -40,6 +40,24 @@ TEST(ControlRequest, AnUpgradeMayHaveATimeLimit) {
   EXPECT_EQ(refused(R"({"v":1,"op":"ps","timeout_ms":1})"), "BAD_REQUEST");
 }
 
+TEST(ControlRequest, RelaxingAFunctionHasAnEnd) {
+  for (const auto& [name, op] :
+       {std::pair{"complain", ControlOp::kComplain}, std::pair{"learn", ControlOp::kLearn}}) {
+    const std::string head = R"({"v":1,"op":")" + std::string(name) + R"(","function":"cart")";
+    const ControlRequest request = good(head + R"(,"duration_ms":5000})");
+    EXPECT_EQ(request.op, op);
+    EXPECT_EQ(request.function, "cart");
+    EXPECT_EQ(request.duration_ms, 5000U);
+    EXPECT_EQ(good(head + R"(,"duration_ms":0})").duration_ms, 0U);
+    EXPECT_EQ(refused(head + "}"), "BAD_REQUEST") << "for ever";
+    for (const char* const wrong : {"-1", "1.5", "\"1\"", "null", "3600001", "true"}) {
+      EXPECT_EQ(refused(head + R"(,"duration_ms":)" + wrong + "}"), "BAD_REQUEST") << wrong;
+    }
+  }
+  EXPECT_EQ(refused(R"({"v":1,"op":"learn","duration_ms":1})"), "BAD_REQUEST");
+  EXPECT_EQ(refused(R"({"v":1,"op":"restart","function":"cart","duration_ms":1})"), "BAD_REQUEST");
+}
+
 TEST(ControlRequest, AnotherVersionIsNamed) {
   EXPECT_EQ(refused(R"({"v":2,"op":"ps"})"), "VERSION");
   EXPECT_EQ(refused(R"({"op":"ps"})"), "VERSION");
