@@ -247,15 +247,62 @@ void add_policy_convert(CLI::App& policy, Options& options) {
   convert->callback([&options] { options.verb = Verb::kPolicyConvert; });
 }
 
+std::string check_span(const std::string& text) {
+  return parse_duration(text) == 0 ? "expected a time of at most 60m, such as 30s or 10m" : "";
+}
+
+void add_policy_complain(CLI::App& policy, Options& options) {
+  CLI::App* const complain = policy.add_subcommand(
+      "complain",
+      "For a while, make and record the system calls that a running function's policy denies,\n"
+      "rather than ending it; what no policy can allow still ends it");
+  complain->add_option("function", options.function, "The function")
+      ->type_name("FUNCTION")
+      ->required();
+  CLI::Option_group* const how = complain->add_option_group("how");
+  how->add_option("--for", options.policy.span, "For how long: 30s, 10m, at most 60m")
+      ->type_name("TIME")
+      ->check(check_span);
+  how->add_flag("--off", options.policy.off, "Hold it to its policy again, now");
+  how->require_option(1);
+  complain->callback([&options] { options.verb = Verb::kPolicyComplain; });
+}
+
+void add_policy_learn(CLI::App& policy, Options& options) {
+  CLI::App* const learn = policy.add_subcommand(
+      "learn",
+      "Restart a running function so that all it does is seen, and propose a policy of that;\n"
+      "several runs add up. Without --for and --command: propose from what is on record");
+  learn->add_option("function", options.function, "The function")
+      ->type_name("FUNCTION")
+      ->required();
+  CLI::Option* const span = learn->add_option(
+      "--for", options.policy.span, "Watch its traffic for so long: 30s, 10m, at most 60m");
+  span->type_name("TIME")->check(check_span);
+  learn
+      ->add_option("--command", options.policy.command,
+                   "Watch it while this command of the shell runs, at most 60m")
+      ->type_name("COMMAND")
+      ->excludes(span);
+  learn
+      ->add_option("--write", options.policy.write,
+                   "Write the proposed policy to this file, and show the difference")
+      ->type_name("FILE");
+  learn->add_flag("--fresh", options.policy.fresh, "Forget what was learned before");
+  learn->callback([&options] { options.verb = Verb::kPolicyLearn; });
+}
+
 void add_policy(CLI::App& app, Options& options) {
   CLI::App* const policy =
-      app.add_subcommand("policy", "Check, show, compare, test and convert policies");
+      app.add_subcommand("policy", "Check, show, compare, test, convert and learn policies");
   policy->require_subcommand(1);
   add_policy_check(*policy, options);
   add_policy_show(*policy, options);
   add_policy_diff(*policy, options);
   add_policy_test(*policy, options);
   add_policy_convert(*policy, options);
+  add_policy_complain(*policy, options);
+  add_policy_learn(*policy, options);
 }
 
 void add_bench(CLI::App& app, Options& options) {

@@ -30,6 +30,8 @@ enum class Verb : uint8_t {
   kPolicyDiff,
   kPolicyTest,
   kPolicyConvert,
+  kPolicyComplain,
+  kPolicyLearn,
   kDoctor,
   kBench,
   kVersion,
@@ -46,6 +48,11 @@ struct PolicyOptions {
   bool from_oci = false;  // convert: to a policy; exactly one of the two
   bool to_oci = false;    // convert: from a policy, rather than to one
   bool explain = false;   // show: what the filter costs
+  std::string span;       // complain, learn: "10m"; empty = not given
+  bool off = false;       // complain: back to the policy
+  std::string command;    // learn: what makes the function do its work
+  std::string write;      // learn: where the proposal goes; empty = standard output
+  bool fresh = false;     // learn: forget what was learned before
 };
 
 struct Options {

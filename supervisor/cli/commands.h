@@ -28,6 +28,8 @@ ExitCode policy_show(const Options& options);
 ExitCode policy_diff(const Options& options);
 ExitCode policy_test(const Options& options);
 ExitCode policy_convert(const Options& options);
+ExitCode policy_complain(const Options& options);
+ExitCode policy_learn(const Options& options);
 ExitCode doctor(const Options& options);
 ExitCode bench(const Options& options);
 

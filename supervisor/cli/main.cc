@@ -48,6 +48,10 @@ ExitCode run(const Options& options) {
       return policy_test(options);
     case Verb::kPolicyConvert:
       return policy_convert(options);
+    case Verb::kPolicyComplain:
+      return policy_complain(options);
+    case Verb::kPolicyLearn:
+      return policy_learn(options);
     case Verb::kDoctor:
       return doctor(options);
     case Verb::kBench:

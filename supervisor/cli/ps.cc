@@ -3,51 +3,16 @@
 #include <nlohmann/json.hpp>
 #include <variant>
 
-#include "abi/operation.h"
-#include "schemas/base_generated.h"
-#include "sdk/client.h"
-#include "sdk/host.h"
 #include "supervisor/cli/client.h"
 #include "supervisor/cli/commands.h"
 #include "supervisor/cli/terminal.h"
+#include "supervisor/cli/usage.h"
 
 namespace rtsup::cli {
 namespace {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
-
-// The calls of each function, as the broker has counted them; empty when it does not say.
-std::map<std::string, json> read_usage(Client& client) {
-  std::map<std::string, json> usage;
-  if (std::holds_alternative<ClientFailure>(client.attach())) {
-    return usage;
-  }
-  sdk::Transport& base = *sdk::transport();
-  flatbuffers::FlatBufferBuilder& builder = sdk::fresh_builder();
-  builder.Finish(abi::CreateUsageRequest(builder));
-  sdk::Request request{.opcode = abi::op::kBaseUsage};
-  request.metadata = {reinterpret_cast<const std::byte*>(builder.GetBufferPointer()),
-                      builder.GetSize()};
-  const sdk::Answer answer = base.call(request);
-  if (const auto* const table = sdk::table_of<abi::UsageResponse>(answer); table != nullptr) {
-    for (const abi::FunctionUsage* const row : *table->functions()) {
-      usage[row->function()->str()] = {{"calls", row->calls()},
-                                       {"denied", row->denied()},
-                                       {"failed", row->failed()},
-                                       {"events", row->events()},
-                                       {"bytes_in", row->bytes_in()},
-                                       {"bytes_out", row->bytes_out()},
-                                       {"doorbells_sent", row->doorbells_sent()},
-                                       {"doorbells_received", row->doorbells_received()},
-                                       {"bytes_copied", row->bytes_copied()},
-                                       {"payload_copies", row->payload_copies()}};
-    }
-  }
-  base.release(answer.lease);
-  host::detach();
-  return usage;
-}
 
 std::string text_at(const json& row, const char* key) {
   const auto found = row.find(key);
@@ -97,6 +62,15 @@ void print_table(const json& report, const std::map<std::string, json>& usage) {
   for (const json& loss : report.value("accepted", json::array())) {
     print(coloured(Colour::kBad, "accepted loss: ") + loss.value("boundary", "") + ": " +
           loss.value("text", "") + "\n");
+  }
+  for (const json& row : rows) {
+    if (const auto relaxed = row.find("relaxed"); relaxed != row.end()) {
+      const bool learned = relaxed->value("for", "") == "learning";
+      print(coloured(Colour::kBad, "not enforced: ") + name_of(row, rows) +
+            (learned ? " is being learned for another " : " is in complain mode for another ") +
+            format_span(relaxed->value("ends_ms", int64_t{0})) +
+            ": system calls that its policy denies are made\n");
+    }
   }
   print(format_table(table));
 }

@@ -135,7 +135,9 @@ std::string to_text(const Shown& shown, const Explanation& why) {
   std::string text =
       coloured(Colour::kDim, supervisor::escape(denial.time)) + " " +
       supervisor::escape(denial.function) + "." + std::to_string(denial.instance) + ": " +
-      coloured(Colour::kBad, "denied by the " + supervisor::escape(denial.boundary) + " boundary") +
+      coloured(Colour::kBad,
+               (denial.enforced ? "denied by the " : "made in complain mode, against the ") +
+                   supervisor::escape(denial.boundary) + " boundary") +
       (shown.times > 1 ? ", at least " + std::to_string(shown.times) + " times" : "") + "\n";
   text += row("asked", why.asked) + row("missing", why.missing) + row("line", why.line) +
           row("or", why.group) + row("opens", why.opens) + row("note", why.note);
@@ -154,6 +156,7 @@ ordered_json to_json(const Shown& shown, const Explanation& why) {
                          {"boundary", safe(denial.boundary)},
                          {"function", safe(denial.function)},
                          {"instance", denial.instance},
+                         {"enforced", denial.enforced},
                          {"times", shown.times},
                          {"unlisted", denial.unlisted},
                          {"asked", why.asked},

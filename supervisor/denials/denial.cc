@@ -63,6 +63,7 @@ void read_call(const json& line, Denial& denial) {
   denial.native = flag_at(line, "native", true);
   denial.rule = text_at(line, "rule");
   denial.thread = static_cast<int64_t>(number_at(line, "thread", 0));
+  denial.enforced = flag_at(line, "enforced", true);
   denial.instruction = address_at(line, "instruction").value_or(0);
   denial.stack_pointer = address_at(line, "stack_pointer");
   if (line.contains("path_hex")) {
@@ -124,7 +125,7 @@ std::string kind_of(const Denial& denial) {
   constexpr char kEnd = '\n';
   std::string kind = denial.boundary + kEnd + denial.call + kEnd + denial.operation + kEnd +
                      denial.reason + kEnd + denial.component + kEnd + denial.target + kEnd +
-                     denial.path.value_or("") + kEnd;
+                     denial.path.value_or("") + kEnd + (denial.enforced ? "" : "made") + kEnd;
   for (const manifest::Argument& argument :
        manifest::arguments_of(static_cast<int>(denial.number))) {
     if (argument.width != manifest::Argument::Width::kPointer) {

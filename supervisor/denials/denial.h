@@ -34,6 +34,7 @@ struct Denial {
   std::optional<uint64_t> stack_pointer;
   std::optional<std::string> path;  // as it was seen
   bool path_is_cut = false;
+  bool enforced = true;  // false: it was made all the same, in complain mode or to be learned
   // the others
   std::string operation;  // "state.get", "memory"
   std::string reason;     // "NOT_GRANTED", "RANGE"

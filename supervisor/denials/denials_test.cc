@@ -13,6 +13,7 @@
 #include "abi/operation.h"
 #include "supervisor/denials/call_text.h"
 #include "supervisor/denials/explain.h"
+#include "supervisor/denials/learned.h"
 
 namespace rtsup::supervisor {
 namespace {
@@ -288,6 +289,58 @@ TEST_F(DenialLogTest, LinkInItsPlaceIsNotFollowed) {
   DenialLog log(folder_);
   EXPECT_FALSE(log.append("cart", "x\n"));
   EXPECT_FALSE(fs::exists(folder_ + "/elsewhere"));
+}
+
+manifest::Learned learned_from(const std::string& text) {
+  manifest::Learned learned;
+  read_learned(text, learned);
+  return learned;
+}
+
+TEST_F(DenialRecordTest, WhatIsLearnedComesBackAsItWas) {
+  abi::MonitorReport call{};
+  call.verb = abi::MonitorReportVerb::kSeen;
+  call.arch = AUDIT_ARCH_X86_64;
+  call.call = 41;
+  call.arguments[0] = 2;
+  call.count = 1;
+  const abi::DenialReport use =
+      denial_report(abi::op::kStateGet, abi::kGrantedReason, "store", "cart/1");
+  const manifest::Learned learned =
+      learned_from(denial_line(offender_, call, std::nullopt) + denial_line(offender_, use, 0) +
+                   peaks_line({.memory_bytes = 7, .processes = 3}, 0) +
+                   peaks_line({.memory_bytes = 5, .processes = 4}, 0));
+  ASSERT_EQ(learned.calls().size(), 1U);
+  EXPECT_EQ(learned.calls()[0].call, 41);
+  EXPECT_EQ(learned.calls()[0].arguments[0], 2U);
+  ASSERT_EQ(learned.uses().size(), 1U);
+  EXPECT_EQ(learned.uses()[0].target, "cart/1");
+  EXPECT_TRUE(learned.uses()[0].is_granted);
+  EXPECT_EQ(learned.peaks().memory_bytes, 7U);
+  EXPECT_EQ(learned.peaks().processes, 4U);
+  EXPECT_FALSE(learned.missed_calls());
+}
+
+TEST_F(DenialRecordTest, WhatWasMissedIsKnown) {
+  abi::MonitorReport call{};
+  call.verb = abi::MonitorReportVerb::kSeen;
+  call.arch = AUDIT_ARCH_X86_64;
+  call.unlisted = 1;
+  EXPECT_TRUE(learned_from(denial_line(offender_, call, std::nullopt)).missed_calls());
+}
+
+// A call that ended the worker was no call that it makes.
+TEST_F(DenialRecordTest, LinesThatAreNoneTeachNothing) {
+  abi::MonitorReport denied{};
+  denied.verb = abi::MonitorReportVerb::kViolation;
+  denied.arch = AUDIT_ARCH_X86_64;
+  const manifest::Learned learned = learned_from(
+      "\n{}\nnull\n[1]\n{\"v\":1\n{\"v\":2,\"boundary\":\"security\",\"enforced\":false}\n"
+      "{\"v\":1,\"operation\":7,\"boundary\":[]}\n"
+      "{\"v\":1,\"operation\":\"peaks\",\"memory_bytes\":-1,\"processes\":\"many\"}\n" +
+      denial_line(offender_, denied, std::nullopt));
+  EXPECT_TRUE(learned.is_empty());
+  EXPECT_EQ(learned.peaks().memory_bytes, 0U);
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 """Runs the commands of docs/policies.md as they stand there, in a copy of examples/policies. `policies_test.py BUILD-FOLDER`
 
 What stands between `<!-- run: CODE -->` and `<!-- end -->` must exit with that code; every line but the last with 0. A block
-without a language right behind it is what it prints.
+without a language right behind it is what it prints. `base` instead of `run`: in a copy of examples/shop, where a base may run.
 """
 import os
 import pathlib
@@ -15,36 +15,42 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
-BLOCK = re.compile(r"<!-- run: (\d) -->\n```sh\n(.*?)```\n<!-- end -->\n(?:```\n(.*?)```\n)?", re.DOTALL)
+BLOCK = re.compile(r"<!-- (run|base): (\d) -->\n```sh\n(.*?)```\n<!-- end -->\n(?:```\n(.*?)```\n)?", re.DOTALL)
 
 
 class PoliciesTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="rtsup-policies-")
         self.copy = shutil.copytree(ROOT / "examples" / "policies", self.folder + "/policies")
-        self.environment = {**os.environ, "PATH": f"{BUILD}/bin:{os.environ['PATH']}"}
+        self.shop = pathlib.Path(shutil.copytree(ROOT / "examples" / "shop", self.folder + "/shop"))
+        manifest = (self.shop / "manifest.json").read_text().replace("../../build/dev", str(BUILD))
+        (self.shop / "manifest.json").write_text(manifest.replace('"name": "shop"', f'"name": "shop-{os.getpid()}"'))
+        self.environment = {**os.environ, "PATH": f"{BUILD}/bin:{os.environ['PATH']}",
+                            "RTSUP_RUN_DIR": self.folder + "/run", "RTSUP_STATE_DIR": self.folder + "/state"}
 
     def tearDown(self):
+        if os.path.exists(f"{self.folder}/run/shop-{os.getpid()}"):
+            self.run_line("rtsup stop")
         shutil.rmtree(self.folder)
 
-    def run_line(self, line):
-        return subprocess.run(line, shell=True, cwd=self.copy, env=self.environment, capture_output=True, text=True,
+    def run_line(self, line, folder=None):
+        return subprocess.run(line, shell=True, cwd=folder or self.copy, env=self.environment, capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, check=False)
 
     def test_the_documented_commands(self):
         blocks = BLOCK.findall((ROOT / "docs" / "policies.md").read_text())
         self.assertGreaterEqual(len(blocks), 9)
         verbs = set()
-        for code, text, printed in blocks:
+        for kind, code, text, printed in blocks:
             lines = text.strip().splitlines()
             for line in lines:
-                verbs.add(line.split()[2])
-                done = self.run_line(line)
+                verbs.add(line.split()[2] if line.split()[1] == "policy" else "")
+                done = self.run_line(line, self.shop if kind == "base" else self.copy)
                 expected = int(code) if line is lines[-1] else 0
                 self.assertEqual(done.returncode, expected, f"{line}\n{done.stdout}{done.stderr}")
             if printed:
                 self.assertEqual(done.stdout, printed)
-        self.assertEqual(verbs, {"check", "show", "diff", "test", "convert"})
+        self.assertEqual(verbs - {""}, {"check", "show", "diff", "test", "convert", "learn", "complain"})
 
     def test_what_is_unmapped_is_said_and_denied(self):
         done = self.run_line("rtsup policy convert --from-oci profile.json")

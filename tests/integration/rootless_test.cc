@@ -66,6 +66,9 @@ class RootlessTest : public ProbeBase {
     EXPECT_EQ(ask("probe", "set safe key value"), "OK");
     EXPECT_EQ(ask("probe", "get safe key"), "value");
     EXPECT_EQ(ask("program", "echo also here"), "also here");
+    const Outcome learned = rtsup_here({"policy", "learn", "probe", "--for", "1s"});
+    EXPECT_EQ(learned.code, kExitOk) << learned.err;
+    EXPECT_NE(learned.err.find("and denies 86"), std::string::npos) << learned.err;
     EXPECT_EQ(invoke("probe", "forbidden").code, kExitFunctionFailed);
     EXPECT_TRUE(eventually([&] { return facts("probe").cause_kind == "forbidden-call"; }));
     EXPECT_TRUE(wait_for_state("probe", "ready"));

@@ -3,6 +3,7 @@
 // executable (probe_main.cc), and in a second version (RTSUP_PROBE_VERSION).
 #include <fcntl.h>
 #include <rtsup/rtsup.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tests/support/functions/probe_words.h"
 
@@ -192,6 +194,26 @@ int forbidden(std::string_view /*rest*/, rtsup_reply* reply) {
   return answer_text(reply, fd >= 0 ? "got a socket" : "no socket");
 }
 
+// timed COUNT: the median of how long so many calls beyond the runtime's own take, in nanoseconds.
+int timed(std::string_view rest, rtsup_reply* reply) {
+  std::vector<int64_t> spans(static_cast<size_t>(next_number(rest)));
+  for (int64_t& span : spans) {
+    timespec before;
+    timespec after;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    (void)getppid();
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    span = (after.tv_sec - before.tv_sec) * 1'000'000'000 + after.tv_nsec - before.tv_nsec;
+  }
+  std::sort(spans.begin(), spans.end());
+  return answer_text(reply, std::to_string(spans.empty() ? 0 : spans[spans.size() / 2]));
+}
+
+// What no policy can allow.
+int never(std::string_view /*rest*/, rtsup_reply* reply) {
+  return answer_text(reply, unshare(CLONE_NEWUSER) == 0 ? "got a namespace" : "no namespace");
+}
+
 // big BYTES: an answer of that size, each byte telling its position.
 int big(std::string_view rest, rtsup_reply* reply) {
   const auto bytes = static_cast<size_t>(next_number(rest));
@@ -356,6 +378,7 @@ constexpr Verb kVerbs[] = {
     {"graffiti", graffiti},
     {"hammer", hammer},
     {"hammered", hammered},
+    {"never", never},
     {"number", number},
     {"print", print},
     {"publish", publish},
@@ -364,6 +387,7 @@ constexpr Verb kVerbs[] = {
     {"set", set},
     {"sleep", sleep_ms},
     {"subscribe", subscribe},
+    {"timed", timed},
     {"unsubscribe", unsubscribe},
     {"version", version},
     {"watch", watch},
