@@ -103,10 +103,11 @@ bool Worker::start_copy(const LaunchInput& input) {
     return false;
   }
   LaunchInput copied = input;
-  copied.keep_network = !function().policy.security.sockets;
+  // One that is learned may come to make sockets and queues that its policy does not allow.
+  copied.keep_network = !function().policy.security.sockets && !learned_;
   const Zygote::CopyRequest request{.plan_fd = plan_number_.get(),
                                     .cgroup_folder = group_ ? group_->folder_fd() : -1,
-                                    .own_ipc = function().policy.security.ipc};
+                                    .own_ipc = function().policy.security.ipc || learned_};
   if (seal_numbered_plan(copied) && dialogue_.start_copy(zygote, copied, request)) {
     return true;
   }
