@@ -3,20 +3,10 @@
 #include <algorithm>
 #include <bit>
 
+#include "abi/kind_hash.h"
+
 namespace rtsup::broker {
 namespace {
-
-// FNV-1a.
-constexpr uint64_t kHashBasis = 0xcbf29ce484222325;
-constexpr uint64_t kHashPrime = 0x100000001b3;
-
-// Of no more than is told: a name may be as long as a table.
-uint64_t hash_on(uint64_t hash, std::string_view text, size_t bytes_max) noexcept {
-  for (const char byte : text.substr(0, bytes_max)) {
-    hash = (hash ^ static_cast<uint8_t>(byte)) * kHashPrime;
-  }
-  return (hash ^ text.size()) * kHashPrime;  // so that "ab" + "c" is not "a" + "bc"
-}
 
 template <size_t kSize>
 void put(char (&to)[kSize], std::string_view text) noexcept {
@@ -56,9 +46,13 @@ void Denials::gave_up(FunctionIndex subscriber, std::string_view component, std:
 
 void Denials::note(const Fact& fact) {
   Row& row = rows_[fact.function.value];
-  uint64_t hash = hash_on(kHashBasis + fact.opcode, fact.reason, abi::kDenialReasonBytes);
-  hash = hash_on(hash, fact.component, abi::kDenialComponentBytes);
-  hash = hash_on(hash, fact.target, abi::kDenialTargetBytes);
+  // Of no more than is told: a name may be as long as a table.
+  const uint64_t hash = abi::KindHash()
+                            .add(fact.opcode)
+                            .add(fact.reason, abi::kDenialReasonBytes)
+                            .add(fact.component, abi::kDenialComponentBytes)
+                            .add(fact.target, abi::kDenialTargetBytes)
+                            .value();
   const auto known = std::find_if(row.kinds.begin(), row.kinds.end(), [hash](const Kind& kind) {
     return kind.count != 0 && kind.hash == hash;
   });

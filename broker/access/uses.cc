@@ -1,29 +1,10 @@
 #include "broker/access/uses.h"
 
 #include <algorithm>
-#include <bit>
+
+#include "abi/kind_hash.h"
 
 namespace rtsup::broker {
-namespace {
-
-// FNV-1a.
-constexpr uint64_t kHashBasis = 0xcbf29ce484222325;
-constexpr uint64_t kHashPrime = 0x100000001b3;
-
-// Of no more than is told: a name may be as long as a table.
-uint64_t hash_on(uint64_t hash, std::string_view text, size_t bytes_max) noexcept {
-  for (const char byte : text.substr(0, bytes_max)) {
-    hash = (hash ^ static_cast<uint8_t>(byte)) * kHashPrime;
-  }
-  return (hash ^ text.size()) * kHashPrime;
-}
-
-// Of what is only counted: 1, 16, 256, ...
-bool is_mark(uint64_t count) noexcept {
-  return std::has_single_bit(count) && std::countr_zero(count) % 4 == 0;
-}
-
-}  // namespace
 
 void Uses::learn(FunctionIndex function, bool on) {
   if (function.value >= kinds_.size()) {
@@ -41,16 +22,20 @@ void Uses::note(const Call& call, bool is_granted) {
     return;
   }
   Kinds& kinds = *kinds_[caller.function.value];
-  Subject subject = subject_of(call);
+  const Subject subject = subject_of(call);
   for (uint32_t i = 0; i < subject.targets; ++i) {
     note(call, i == 0 ? subject : subject_of(call, i), is_granted, kinds);
   }
 }
 
 void Uses::note(const Call& call, const Subject& subject, bool is_granted, Kinds& kinds) {
-  const uint64_t seed = kHashBasis + call.operation().opcode * 2ULL + (is_granted ? 1 : 0);
-  const uint64_t pair = hash_on(seed, subject.component, abi::kDenialComponentBytes);
-  const uint64_t name = hash_on(pair, subject.target, abi::kDenialTargetBytes);
+  abi::KindHash hash;
+  const uint64_t pair = hash.add(call.operation().opcode)
+                            .add(is_granted ? 1 : 0)
+                            .add(subject.component, abi::kDenialComponentBytes)
+                            .value();
+  // Of no more than is told: a name may be as long as a table.
+  const uint64_t name = hash.add(subject.target, abi::kDenialTargetBytes).value();
   if (kinds.names.contains(name)) {
     return;
   }
@@ -59,7 +44,7 @@ void Uses::note(const Call& call, const Subject& subject, bool is_granted, Kinds
     kinds.names.insert(name);
   } else {
     const bool is_new_pair = kinds.pairs.size() < kPairsMax && kinds.pairs.insert(pair).second;
-    is_told = is_mark(++kinds.unlisted) || is_new_pair;
+    is_told = abi::is_power_of_sixteen(++kinds.unlisted) || is_new_pair;
   }
   if (is_told) {
     abi::DenialReport report{};
