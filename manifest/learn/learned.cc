@@ -48,6 +48,7 @@ void Learned::add(const LearnedPeaks& peaks) {
   peaks_.memory_bytes = std::max(peaks_.memory_bytes, peaks.memory_bytes);
   peaks_.cpu_thousandths = std::max(peaks_.cpu_thousandths, peaks.cpu_thousandths);
   peaks_.processes = std::max(peaks_.processes, peaks.processes);
+  peaks_.open_files = std::max(peaks_.open_files, peaks.open_files);
   peaks_.calls_per_second = std::max(peaks_.calls_per_second, peaks.calls_per_second);
 }
 

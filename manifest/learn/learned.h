@@ -36,6 +36,7 @@ struct LearnedPeaks {
   uint64_t cpu_thousandths = 0;
   uint64_t processes = 0;
   uint64_t calls_per_second = 0;
+  uint64_t open_files = 0;
 };
 
 class Learned {

@@ -135,6 +135,8 @@ uint64_t with_room(Setting setting, const LearnedPeaks& peaks) {
                  : std::max<uint64_t>(250, round_up(peaks.cpu_thousandths * 2, 50));
     case Setting::kProcesses:
       return peaks.processes == 0 ? 0 : peaks.processes + peaks.processes / 4 + 2;
+    case Setting::kOpenFiles:  // seen once a second
+      return peaks.open_files == 0 ? 0 : std::max<uint64_t>(32, round_up(peaks.open_files * 2, 16));
     case Setting::kCallsPerSecond:  // likewise
       return peaks.calls_per_second == 0
                  ? 0
@@ -148,6 +150,7 @@ uint64_t peak_of(Setting setting, const LearnedPeaks& peaks) {
   return setting == Setting::kMemory      ? peaks.memory_bytes
          : setting == Setting::kCpu       ? peaks.cpu_thousandths
          : setting == Setting::kProcesses ? peaks.processes
+         : setting == Setting::kOpenFiles ? peaks.open_files
                                           : peaks.calls_per_second;
 }
 

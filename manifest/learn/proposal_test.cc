@@ -247,14 +247,18 @@ TEST_F(ProposalTest, AllFilesStayWhereAPathIsNotKnown) {
 }
 
 TEST_F(ProposalTest, ResourcesGetHeadRoomAndNoMoreThanThereWas) {
-  learned_.add(LearnedPeaks{
-      .memory_bytes = 20 << 20, .cpu_thousandths = 200, .processes = 4, .calls_per_second = 1000});
+  learned_.add(LearnedPeaks{.memory_bytes = 20 << 20,
+                            .cpu_thousandths = 200,
+                            .processes = 4,
+                            .calls_per_second = 1000,
+                            .open_files = 21});
   FlatPolicy flat = proposed(R"({"resources": {"memory": "64MiB", "cpu": 1, "processes": 16,
                                                "event_timeout": "7s"}})");
   EXPECT_EQ(value_of(flat.draft, Setting::kMemory), 30U << 20);
   EXPECT_EQ(value_of(flat.draft, Setting::kCpu), 400U);
   EXPECT_EQ(value_of(flat.draft, Setting::kProcesses), 7U);
   EXPECT_EQ(value_of(flat.draft, Setting::kCallsPerSecond), 4000U);
+  EXPECT_EQ(value_of(flat.draft, Setting::kOpenFiles), 48U);
   EXPECT_EQ(value_of(flat.draft, Setting::kEventTimeout), 7'000'000'000U);
   flat = proposed(R"({"resources": {"calls_per_second": 0}})");
   EXPECT_EQ(value_of(flat.draft, Setting::kCallsPerSecond), 0U) << "a person said so";

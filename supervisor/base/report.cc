@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "supervisor/control/request.h"
+#include "sys/file.h"
 
 namespace rtsup::supervisor {
 namespace {
@@ -55,6 +56,11 @@ ordered_json instance_row(const ReportInputs& inputs, uint32_t index) {
     row["digest"] = worker->digest();
     if (worker->is_learned()) {
       row["learned"] = true;
+      // A base without privileges can not look.
+      if (const auto files =
+              sys::list_directory("/proc/" + std::to_string(worker->pid()) + "/fd")) {
+        row["open_files"] = files->size();
+      }
     }
     add_usage(row, worker->group());
   }

@@ -94,6 +94,7 @@ class Sampler {
     for (const json& row : rows_of(paths_, function_)) {
       cpu_ns = std::max(cpu_ns, row.value("cpu_ns", uint64_t{0}));  // of the busiest instance
       seen.memory_bytes = std::max(seen.memory_bytes, row.value("memory_peak_bytes", uint64_t{0}));
+      seen.open_files = std::max(seen.open_files, row.value("open_files", uint64_t{0}));
       seen.processes = std::max(seen.processes, row.value("processes", uint64_t{0}));
     }
     const uint64_t calls = count_calls();

@@ -32,7 +32,8 @@ bool read_peaks(std::string_view text, manifest::Learned& learned) {
   learned.add(manifest::LearnedPeaks{.memory_bytes = figure_at(line, "memory_bytes"),
                                      .cpu_thousandths = figure_at(line, "cpu_thousandths"),
                                      .processes = figure_at(line, "processes"),
-                                     .calls_per_second = figure_at(line, "calls_per_second")});
+                                     .calls_per_second = figure_at(line, "calls_per_second"),
+                                     .open_files = figure_at(line, "open_files")});
   return true;
 }
 
@@ -87,7 +88,8 @@ std::string peaks_line(const manifest::LearnedPeaks& peaks, uint64_t time_ns) {
                              {"memory_bytes", peaks.memory_bytes},
                              {"cpu_thousandths", peaks.cpu_thousandths},
                              {"processes", peaks.processes},
-                             {"calls_per_second", peaks.calls_per_second}};
+                             {"calls_per_second", peaks.calls_per_second},
+                             {"open_files", peaks.open_files}};
   return line.dump() + "\n";
 }
 

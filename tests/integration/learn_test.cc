@@ -1,11 +1,11 @@
 // `rtsup policy learn`: functions are learned while they work, and hold to what comes of it.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "tests/support/base_fixture.h"
 
@@ -98,6 +98,13 @@ TEST_F(LearnTest, HelloNeedsTheRuntimeAlone) {
   start_ready(example("hello"));
   const Outcome learned = take_over("hello", work({"ada", "bob"}, "hello"), "policy.json");
   EXPECT_GE(denied_share(learned), 85.0);
+  const std::string record = read_text(state_path("learned/hello.jsonl"));
+  const Json peaks = Json::parse(record.substr(record.rfind("{\"v\":1")), nullptr, false);
+  EXPECT_EQ(peaks.value("operation", ""), "peaks") << record;
+  EXPECT_GT(peaks.value("processes", 0), 0);
+  if (::geteuid() == 0) {  // the kernel shows another id's descriptors to root alone
+    EXPECT_GT(peaks.value("open_files", 0), 3);
+  }
   stop();
   start_ready(example("hello"));
   EXPECT_EQ(ask("hello", "ada"), "Hello, ada!");
