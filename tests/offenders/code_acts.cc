@@ -95,24 +95,48 @@ int write_file(pid_t /*victim*/) {
   return ::close(file);
 }
 
-int execute_memory(pid_t /*victim*/) {
-  const long file = ::syscall(SYS_memfd_create, "program", MFD_CLOEXEC);
-  if (file < 0) {
-    return errno;
+// A program that says "done" in this one's place, and how it is called.
+constexpr const char* kEcho = "/bin/echo";
+char* const kNothing[] = {nullptr};
+char* const* sayer(const char* first, const char* second = nullptr) {
+  static char* arguments[4];
+  size_t count = 0;
+  for (const char* const word : {"offender", first, second}) {
+    if (word != nullptr) {
+      arguments[count++] = const_cast<char*>(word);  // execve() takes them so, and changes none
+    }
   }
-  char* const arguments[] = {nullptr};
-  return call(SYS_execveat, file, "", arguments, arguments, AT_EMPTY_PATH);
+  return arguments;
 }
 
-int execute(const char* program) {
-  char name[] = "offender";
-  char version[] = "--version";
-  char* const arguments[] = {name, version, nullptr};
-  char* const environment[] = {nullptr};
-  return call(SYS_execve, program, arguments, environment);
+int execute_memory(pid_t /*victim*/) {
+  const long file = ::syscall(SYS_memfd_create, "program", MFD_CLOEXEC);
+  const int echo = file < 0 ? -1 : ::open(kEcho, O_RDONLY | O_CLOEXEC);
+  if (echo < 0) {
+    return errno;
+  }
+  char bytes[kPage];
+  for (ssize_t got = 0; (got = ::read(echo, bytes, sizeof bytes)) > 0;) {
+    (void)!::write(static_cast<int>(file), bytes, static_cast<size_t>(got));
+  }
+  return call(SYS_execveat, file, "", sayer("done"), kNothing, AT_EMPTY_PATH);
 }
+int execute_descriptor(pid_t /*victim*/) {
+  const int echo = ::open(kEcho, O_RDONLY | O_CLOEXEC);
+  return call(SYS_execveat, echo, "", sayer("done"), kNothing, AT_EMPTY_PATH);
+}
+
 int attach_code(pid_t /*victim*/) {
-  return ::syscall(SYS_shmat, 0, nullptr, SHM_EXEC) == -1 ? errno : 0;
+  const auto attach = [](long segment) {
+    return ::syscall(SYS_shmat, segment, nullptr, SHM_EXEC) == -1 ? errno : 0;
+  };
+  const int refused = attach(-1);
+  return refused != EINVAL ? refused : attach(::shmget(IPC_PRIVATE, kPage, IPC_CREAT | 0700));
+}
+int exchange_pages(pid_t /*victim*/) {
+  void* const pages =
+      ::mmap(nullptr, 2 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  return pages == MAP_FAILED ? errno : call(SYS_remap_file_pages, pages, kPage, 0, 1, 0);
 }
 
 constexpr Act kActs[] = {
@@ -122,17 +146,17 @@ constexpr Act kActs[] = {
     {22, "write-then-execute", write_then_execute, write_memory, by_call("mprotect")},
     {22, "protect-by-key", protect_by_key, write_memory, by_call("pkey_mprotect")},
     {22, "attach-code", attach_code, write_memory, by_call("shmat")},
-    {22, "remap-pages", [](pid_t) { return call(SYS_remap_file_pages, 0, 0, 0, 0, 0); },
-     write_memory, by_call("remap_file_pages")},
+    {22, "remap-pages", exchange_pages, write_memory, by_call("remap_file_pages")},
     {22, "rewrite-itself", rewrite_itself, write_memory, by_call("mprotect")},
     {22, "write-then-map", write_then_map, write_memory, by_call("memfd_create")},
     {22, "write-file-then-map", write_file_then_map, write_file, by_errno("EPERM"), Grant::kFiles},
     {24, "execute-memory", execute_memory, write_memory, by_call("memfd_create")},
-    {24, "execute-descriptor",
-     [](pid_t) { return call(SYS_execveat, 0, "", nullptr, nullptr, AT_EMPTY_PATH); }, write_memory,
-     by_call("execveat")},
-    {25, "shell", [](pid_t) { return execute(kShell); }, write_memory, by_call("execve")},
-    {25, "linker", [](pid_t) { return execute(kLinker); }, write_memory, by_call("execve")},
+    {24, "execute-descriptor", execute_descriptor, write_memory, by_call("execveat")},
+    {25, "shell",
+     [](pid_t) { return call(SYS_execve, kShell, sayer("-c", "echo done"), kNothing); },
+     write_memory, by_call("execve")},
+    {25, "linker", [](pid_t) { return call(SYS_execve, kLinker, sayer(kEcho, "done"), kNothing); },
+     write_memory, by_call("execve")},
 };
 
 }  // namespace

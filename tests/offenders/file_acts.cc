@@ -42,7 +42,7 @@ constexpr char kSysrq[] = "/proc/sysrq-trigger";
 constexpr char kHelper[] = "/sys/kernel/uevent_helper";
 constexpr char kReleaseAgent[] = "/sys/fs/cgroup/memory/release_agent";
 constexpr char kGroup[] = "/sys/fs/cgroup/cgroup.procs";
-constexpr char kShadow[] = "../../../../../../etc/shadow";
+constexpr char kUsers[] = "../../../../../../etc/passwd";
 
 // A folder or file among the descriptors from 3 on.
 int use_what_was_left_open(pid_t /*victim*/) {
@@ -57,7 +57,7 @@ int use_what_was_left_open(pid_t /*victim*/) {
 // ... and out of it.
 int climb_from_descriptor(pid_t /*victim*/) {
   for (int fd = 0; fd < kDescriptorsLooked; ++fd) {
-    if (::syscall(SYS_openat, fd, kShadow, O_RDONLY | O_CLOEXEC) >= 0) {
+    if (::syscall(SYS_openat, fd, kUsers, O_RDONLY | O_CLOEXEC) >= 0) {
       return 0;
     }
     if (errno != EBADF && errno != ENOTDIR) {
@@ -100,7 +100,7 @@ constexpr Act kActs[] = {
      Grant::kFiles},
     {38, "left-open", use_what_was_left_open, use_standard_output, by_errno("EBADF")},
     {39, "climb-from-descriptor", climb_from_descriptor, use_standard_output, by_errno("ENOTDIR")},
-    {39, "climb-from-folder", open_fixed<kShadow, O_RDONLY>, open_library, by_errno("ENOENT")},
+    {39, "climb-from-folder", open_fixed<kUsers, O_RDONLY>, open_library, by_errno("ENOENT")},
     {46, "kernel-symbols", open_fixed<kSymbols, O_RDONLY>, open_library, by_errno("ENOENT")},
     {46, "kernel-notes", open_fixed<kSettings, O_RDONLY>, open_library, by_errno("ENOENT")},
 };

@@ -1,6 +1,9 @@
 // Parts of the kernel that no function needs, and ways around a filter.
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/fanotify.h>
+#include <linux/filter.h>
+#include <linux/io_uring.h>
 #include <linux/keyctl.h>
 #include <linux/perf_event.h>
 #include <linux/sched.h>
@@ -65,22 +68,47 @@ int call_by_page(pid_t /*victim*/) {
   return negative(getcpu(&processor, nullptr, nullptr));
 }
 
+// A filter that allows everything, and hears of nothing.
+sock_filter allow_all[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+const sock_fprog kFilter{.len = 1, .filter = allow_all};
+
 int stack_filter(pid_t /*victim*/) {
-  return call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, nullptr);
+  return call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &kFilter);
+}
+int set_up_ring(pid_t /*victim*/) {
+  io_uring_params parameters{};
+  return call(SYS_io_uring_setup, 1, &parameters);
 }
 int load_program(pid_t /*victim*/) {
+  const bpf_insn leave[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
   bpf_attr attributes{};
   attributes.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
+  attributes.insn_cnt = 2;
+  attributes.insns = reinterpret_cast<uintptr_t>(leave);
+  attributes.license = reinterpret_cast<uintptr_t>("GPL");
   return call(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes);
 }
 int count_events(pid_t /*victim*/) {
   perf_event_attr attributes{};
+  attributes.type = PERF_TYPE_SOFTWARE;
+  attributes.config = PERF_COUNT_SW_TASK_CLOCK;
   attributes.size = sizeof attributes;
   attributes.exclude_kernel = 1;
   return call(SYS_perf_event_open, &attributes, 0, -1, -1, 0);
 }
 int leave_key(pid_t /*victim*/) {
   return call(SYS_add_key, "user", "rtsup-offender", "k", 1, KEY_SPEC_SESSION_KEYRING);
+}
+int ask_for_key(pid_t victim) {
+  const int refused = call(SYS_request_key, "user", "rtsup-offender", nullptr, 0);
+  const bool none = refused == ENOKEY && leave_key(victim) == 0;
+  return none ? call(SYS_request_key, "user", "rtsup-offender", nullptr, 0) : refused;
+}
+int watch_folder(pid_t /*victim*/) {
+  const int folder = ::open("/tmp", O_RDONLY | O_CLOEXEC);
+  return call(SYS_fcntl, folder < 0 ? 0 : folder, F_NOTIFY, 1);
 }
 int read_log(pid_t /*victim*/) {
   char text[64];
@@ -93,8 +121,7 @@ int set_option(pid_t /*victim*/) {
 }
 
 constexpr Act kActs[] = {
-    {9, "io-uring", [](pid_t) { return call(SYS_io_uring_setup, 1, nullptr); }, wait_for_nothing,
-     by_call("io_uring_setup")},
+    {9, "io-uring", set_up_ring, wait_for_nothing, by_call("io_uring_setup")},
     {12, "clone3", clone3_user, run_a_thread, by_errno("ENOSYS"), Grant::kThreads},
     {16, "i386-call", call_as_i386, who_am_i, {By::kEntry, "another architecture"}},
     {17, "x32-call", call_as_x32, who_am_i, {By::kEntry, "another architecture"}},
@@ -120,23 +147,24 @@ constexpr Act kActs[] = {
     {28, "keyctl",
      [](pid_t) { return call(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 1); },
      wait_for_nothing, by_call("keyctl")},
-    {28, "request-key", [](pid_t) { return call(SYS_request_key, "user", "k", nullptr, 0); },
-     wait_for_nothing, by_call("request_key")},
+    {28, "request-key", ask_for_key, wait_for_nothing, by_call("request_key")},
     {29, "stack-filter", stack_filter, rename_itself, by_call("seccomp")},
     {30, "prctl-parent-death", set_option<PR_SET_PDEATHSIG>, rename_itself, by_call("prctl")},
     {30, "prctl-dumpable", set_option<PR_SET_DUMPABLE>, rename_itself, by_call("prctl")},
     {30, "prctl-memory-map", set_option<PR_SET_MM>, rename_itself, by_call("prctl")},
-    {30, "prctl-seccomp", set_option<PR_SET_SECCOMP>, rename_itself, by_call("prctl")},
+    {30, "prctl-seccomp",
+     [](pid_t) { return call(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &kFilter, 0, 0); },
+     rename_itself, by_call("prctl")},
     {30, "prctl-bounding-set", set_option<PR_CAPBSET_DROP>, rename_itself, by_call("prctl")},
     {30, "prctl-high-bits",
      [](pid_t) { return call(SYS_prctl, kHigh | PR_SET_DUMPABLE, 0, 0, 0, 0); }, rename_itself,
      by_call("prctl")},
     {45, "inotify", [](pid_t) { return call(SYS_inotify_init1, 0); }, wait_for_nothing,
      by_call("inotify_init1")},
-    {45, "fanotify", [](pid_t) { return call(SYS_fanotify_init, 0, 0); }, wait_for_nothing,
-     by_call("fanotify_init")},
-    {45, "dnotify", [](pid_t) { return call(SYS_fcntl, 0, F_NOTIFY, 1); }, wait_for_nothing,
-     by_call("fcntl")},
+    {45, "fanotify",
+     [](pid_t) { return call(SYS_fanotify_init, FAN_CLASS_NOTIF | FAN_REPORT_FID, O_RDONLY); },
+     wait_for_nothing, by_call("fanotify_init")},
+    {45, "dnotify", watch_folder, wait_for_nothing, by_call("fcntl")},
     {46, "kernel-log", read_log, what_kernel, by_call("syslog")},
 };
 

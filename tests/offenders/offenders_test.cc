@@ -1,7 +1,9 @@
-// Every act of tests/offenders as a function of a base: it must be
-// stopped by what its table says and by nothing else, and its twin must pass under the same policy,
-// before and after. A probe beside them is their victim, and must not notice.
+// Every act of tests/offenders as a function of a base: it must be stopped by what its table says
+// and by nothing else, and its twin must pass under the same policy, before and after. A probe
+// beside them is their victim, and must not notice.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -18,6 +20,7 @@ using offenders::By;
 using offenders::Grant;
 
 constexpr size_t kActsAtOnce = 16;  // functions of one base
+constexpr int kDecoy = 20;          // a folder that somebody forgot to close
 
 std::string policy_of(Grant grant) {
   switch (grant) {
@@ -39,8 +42,14 @@ class OffendersTest : public BaseFixture {
  protected:
   void SetUp() override {
     BaseFixture::SetUp();
+    leave_folder_open();
     place("offender.so", "offender.so");
     place("probe.so", "victim.so");
+  }
+
+  void TearDown() override {
+    (void)::close(kDecoy);
+    BaseFixture::TearDown();
   }
 
   // One function for each act, so that each starts from a worker in order.
@@ -52,6 +61,13 @@ class OffendersTest : public BaseFixture {
   }
 
  private:
+  // For the base to inherit, and nobody else.
+  static void leave_folder_open() {
+    const int folder = ::open(RTSUP_SOURCE_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    ASSERT_EQ(::dup2(folder, kDecoy), kDecoy);
+    ASSERT_EQ(::close(folder), 0);
+  }
+
   void commit(std::span<const Act> acts) {
     std::string functions = R"({"victim": {"kind": "native", "file": "victim.so", "policy": )" +
                             policy_of(Grant::kNative) + "}";

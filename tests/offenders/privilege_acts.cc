@@ -53,6 +53,37 @@ int climb_out(pid_t /*victim*/) {
   return refused != 0 ? refused : call(SYS_chdir, "../../..");
 }
 
+// Out of its namespace and back: what may join its own may join any that it gets hold of.
+int join_namespace(pid_t /*victim*/) {
+  const int name = ::open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
+  return call(SYS_setns, name, CLONE_NEWUTS);
+}
+
+int change_mount(pid_t /*victim*/) {
+  mount_attr attributes{};
+  attributes.attr_clr = MOUNT_ATTR_RDONLY;
+  return call(SYS_mount_setattr, AT_FDCWD, "/", 0, &attributes, sizeof attributes);
+}
+
+struct Handle {
+  file_handle head;
+  unsigned char bytes[MAX_HANDLE_SZ];
+};
+int name_by_handle(pid_t /*victim*/) {
+  Handle handle{};
+  handle.head.handle_bytes = sizeof handle.bytes;
+  int mount = 0;
+  return call(SYS_name_to_handle_at, AT_FDCWD, "/", &handle, &mount, 0);
+}
+// The root of whatever file system the sandbox's own root lies on.
+int open_by_handle(pid_t /*victim*/) {
+  Handle handle{};
+  handle.head.handle_bytes = 8;
+  handle.head.handle_type = 1;  // FILEID_INO32_GEN
+  handle.bytes[0] = 2;          // the inode of a root
+  return call(SYS_open_by_handle_at, AT_FDCWD, &handle, O_RDONLY | O_CLOEXEC);
+}
+
 constexpr Act kActs[] = {
     {10, "unshare-user", unshare_with<CLONE_NEWUSER>, who_am_i, by_call("unshare")},
     {10, "unshare-mounts", unshare_with<CLONE_NEWNS>, who_am_i, by_call("unshare")},
@@ -62,7 +93,7 @@ constexpr Act kActs[] = {
     {11, "clone-user-high", clone_into<CLONE_NEWUSER | (1UL << 32)>, who_am_i, by_call("clone")},
     {11, "clone-mounts-as-thread", clone_into<CLONE_NEWNS>, who_am_i, by_call("clone"),
      Grant::kThreads},
-    {13, "setns", [](pid_t) { return call(SYS_setns, 0, 0); }, who_am_i, by_call("setns")},
+    {13, "setns", join_namespace, who_am_i, by_call("setns")},
     {14, "mount", [](pid_t) { return call(SYS_mount, "none", "/tmp", "tmpfs", 0, nullptr); },
      open_library, by_call("mount")},
     {14, "umount", [](pid_t) { return call(SYS_umount2, "/", 2); }, open_library,
@@ -76,9 +107,7 @@ constexpr Act kActs[] = {
      by_call("fsopen")},
     {14, "open-tree", [](pid_t) { return call(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE); },
      open_library, by_call("open_tree")},
-    {14, "mount-setattr",
-     [](pid_t) { return call(SYS_mount_setattr, AT_FDCWD, "/", 0, nullptr, 0); }, open_library,
-     by_call("mount_setattr")},
+    {14, "mount-setattr", change_mount, open_library, by_call("mount_setattr")},
     {15, "chroot-climb", climb_out, open_library, by_call("chroot")},
     {31, "setresuid", [](pid_t) { return call(SYS_setresuid, 0, 0, 0); }, who_am_i,
      by_call("setresuid")},
@@ -90,11 +119,8 @@ constexpr Act kActs[] = {
     {33, "make-device",
      [](pid_t) { return call(SYS_mknod, "/tmp/mem", S_IFCHR | 0600, makedev(1, 1)); }, open_library,
      by_call("mknod")},
-    {34, "handle-of-file",
-     [](pid_t) { return call(SYS_name_to_handle_at, AT_FDCWD, "/", nullptr, nullptr, 0); },
-     open_library, by_call("name_to_handle_at")},
-    {34, "open-by-handle", [](pid_t) { return call(SYS_open_by_handle_at, AT_FDCWD, nullptr, 0); },
-     open_library, by_call("open_by_handle_at")},
+    {34, "handle-of-file", name_by_handle, open_library, by_call("name_to_handle_at")},
+    {34, "open-by-handle", open_by_handle, open_library, by_call("open_by_handle_at")},
     {37, "groups-in-own-namespace", unshare_with<CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWNS>,
      what_kernel, by_call("unshare")},
 };

@@ -64,10 +64,29 @@ int count_processors(pid_t /*victim*/) {
   return ::sched_getaffinity(0, sizeof mine, &mine) == 0 ? 0 : errno;
 }
 
-int advise_victim(pid_t /*victim*/) {
+// The victim's descriptor. Where the calls that take one are forbidden, they are tried without it.
+long open_victim(pid_t victim) { return ::syscall(SYS_pidfd_open, victim, 0); }
+
+int take_descriptor(pid_t victim) {
+  const int refused = call(SYS_pidfd_getfd, -1, 0, 0);
+  const long there = refused == EBADF ? open_victim(victim) : -1;
+  return refused != EBADF ? refused : there < 0 ? errno : call(SYS_pidfd_getfd, there, 0, 0);
+}
+int signal_by_descriptor(pid_t victim) {
+  const int refused = call(SYS_pidfd_send_signal, -1, 0, nullptr, 0);
+  const long there = refused == EBADF ? open_victim(victim) : -1;
+  return refused != EBADF ? refused
+         : there < 0      ? errno
+                          : call(SYS_pidfd_send_signal, there, 0, nullptr, 0);
+}
+int advise_victim(pid_t victim) {
   char bytes[8];
   const iovec range{bytes, sizeof bytes};
-  return call(SYS_process_madvise, 0, &range, 1, MADV_COLD, 0);
+  const int refused = call(SYS_process_madvise, -1, &range, 1, MADV_COLD, 0);
+  const long there = refused == EBADF ? open_victim(victim) : -1;
+  return refused != EBADF ? refused
+         : there < 0      ? errno
+                          : call(SYS_process_madvise, there, &range, 1, MADV_COLD, 0);
 }
 
 constexpr Act kActs[] = {
@@ -89,10 +108,8 @@ constexpr Act kActs[] = {
     {5, "kill-group", [](pid_t) { return call(SYS_kill, 0, 0); }, signal_itself, by_call("kill")},
     {6, "pidfd-open", [](pid_t v) { return call(SYS_pidfd_open, v, 0); }, signal_itself,
      by_call("pidfd_open")},
-    {6, "pidfd-getfd", [](pid_t) { return call(SYS_pidfd_getfd, 0, 0, 0); }, signal_itself,
-     by_call("pidfd_getfd")},
-    {6, "pidfd-signal", [](pid_t) { return call(SYS_pidfd_send_signal, 0, 0, nullptr, 0); },
-     signal_itself, by_call("pidfd_send_signal")},
+    {6, "pidfd-getfd", take_descriptor, signal_itself, by_call("pidfd_getfd")},
+    {6, "pidfd-signal", signal_by_descriptor, signal_itself, by_call("pidfd_send_signal")},
     {7, "kcmp", [](pid_t v) { return call(SYS_kcmp, ::getpid(), v, KCMP_VM, 0, 0); }, signal_itself,
      by_call("kcmp")},
     {7, "advise-victim", advise_victim, read_itself, by_call("process_madvise")},
