@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <span>
 #include <string_view>
@@ -51,6 +52,11 @@ std::span<const Act> code_acts();       // running what was not hashed
 std::span<const Act> file_acts();       // paths and descriptors
 std::span<const Act> socket_acts();     // sockets and System V
 std::span<const Act> resource_acts();   // more than was granted
+
+inline std::array<std::span<const Act>, 7> families() {
+  return {process_acts(), privilege_acts(), kernel_acts(),  code_acts(),
+          file_acts(),    socket_acts(),    resource_acts()};
+}
 
 // Does "act NAME VICTIM" or "twin NAME VICTIM": "done", "refused EPERM", or "unknown".
 std::string_view carry_out(std::string_view order);

@@ -16,9 +16,7 @@ std::string_view next_word(std::string_view& rest) {
 }
 
 const Act* find(std::string_view name) {
-  for (const std::span<const Act> family :
-       {process_acts(), privilege_acts(), kernel_acts(), code_acts(), file_acts(), socket_acts(),
-        resource_acts()}) {
+  for (const std::span<const Act> family : families()) {
     for (const Act& act : family) {
       if (act.name == name) {
         return &act;
