@@ -67,7 +67,15 @@ class LintTest(unittest.TestCase):
     def test_threats(self):
         def check(row):
             document = "## Rules of the channel\n| rule | where | tests and attacks |\n| --- | --- | --- |\n" + row + "\n## Open\n"
-            return threats.check(document, {"a/b.cc": "void go() {}"}.get, {"XTest.Holds"}, {"bad-offset"})
+            return threats.check(document, {"a/b.cc": "void go() {}"}.get, {"XTest.Holds"}, {"bad-offset"}, {})
+
+        def check_act(row):
+            document = "## Attacks on the sandbox\n| # | attack | tests and attacks |\n| --- | --- | --- |\n" + row + "\n## Open\n"
+            return threats.check(document, {}.get, {"X.Holds"}, set(), {"clone3": "12"})
+        self.assertFalse(check_act("| 12 | hidden flags | `clone3`, `X.Holds` |"))
+        self.assertTrue(check_act("| 11 | hidden flags | `clone3`, `X.Holds` |"))
+        self.assertTrue(check_act("| 12 | hidden flags | `X.Holds` |"))
+        self.assertTrue(check_act("| 12 | hidden flags | `clone3`, `X.Fails` |"))
         self.assertFalse(check("| 1 | `a/b.cc` (`go`) | `XTest.Holds`, `bad-offset` |"))
         self.assertTrue(check("| 1 | `a/c.cc` | `XTest.Holds`, `bad-offset` |"))
         self.assertTrue(check("| 1 | `a/b.cc` (`come`) | `XTest.Holds`, `bad-offset` |"))
